@@ -1,0 +1,18 @@
+//! The decisions of Kakehi, and nothing else: no I/O, no clock, no randomness (style.md S-01).
+//!
+//! What flows in: what directories showed ([`connector_space`]), the rules ([`rule`]), an instant.
+//! What flows out: [`view::Outcome`]s, and of them a [`plan::Plan`]. Read [`synchronize`] first.
+
+pub mod connector_space;
+mod dn;
+pub mod export;
+pub mod flow;
+pub mod guard;
+pub mod metaverse;
+pub mod object;
+pub mod plan;
+pub mod problem;
+pub mod rule;
+pub mod scope;
+pub mod time;
+pub mod view;

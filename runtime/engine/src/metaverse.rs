@@ -1,0 +1,31 @@
+//! The metaverse: the joined view, with the winner of every attribute.
+
+use std::collections::BTreeMap;
+
+use crate::connector_space::{CsId, MvId};
+use crate::object::{AttributeName, ClassName, Value};
+use crate::rule::RuleTag;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct MvObject {
+    pub id: MvId,
+    pub class: ClassName,
+    pub attributes: BTreeMap<AttributeName, MvAttribute>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct MvAttribute {
+    /// At least one. References are [`ReferenceKey`](crate::object::ReferenceKey)s in text form.
+    pub values: Vec<Value>,
+    pub winner: Winner,
+}
+
+/// Whose contribution an attribute holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Winner {
+    pub rule: RuleTag,
+    /// The source object.
+    pub source: CsId,
+    /// Kept from an earlier run because the flow said IgnoreThisFlow.
+    pub retained: bool,
+}

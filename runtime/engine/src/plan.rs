@@ -1,0 +1,185 @@
+//! The plan: an immutable head over the exports it covers, in their order of delivery.
+//!
+//! The exports of a first synchronization can outgrow memory, so they pass through a [`PlanBuilder`] one
+//! by one; the head that remains counts them and binds them by digest.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use crate::export::{Export, ExportOp};
+use crate::guard::Trip;
+use crate::object::{ConnectorName, Value};
+use crate::rule::{RuleSet, RulesetDigest};
+
+/// Digest of the plan's content, its parent included.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PlanId(pub String);
+
+impl fmt::Display for PlanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for PlanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// What a plan does to one target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub add: u64,
+    pub update: u64,
+    pub rename: u64,
+    pub disable: u64,
+    pub delete: u64,
+    /// Values added to and removed from attributes that hold several references.
+    pub member_add: u64,
+    pub member_remove: u64,
+}
+
+impl Counts {
+    /// Names and numbers in the order in which they are always shown.
+    pub fn named(&self) -> [(&'static str, u64); 7] {
+        [
+            ("add", self.add),
+            ("update", self.update),
+            ("rename", self.rename),
+            ("disable", self.disable),
+            ("delete", self.delete),
+            ("member_add", self.member_add),
+            ("member_remove", self.member_remove),
+        ]
+    }
+
+    pub fn exports(&self) -> u64 {
+        self.add + self.update + self.rename + self.disable + self.delete
+    }
+}
+
+/// What a plan was made of, apart from the data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanBasis {
+    /// The last plan that was carried out on this state.
+    pub parent: Option<PlanId>,
+    pub ruleset: RulesetDigest,
+    /// Digest of the configuration without secrets.
+    pub config: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    pub id: PlanId,
+    pub basis: PlanBasis,
+    /// One entry for every target, also where nothing changes.
+    pub counts: BTreeMap<ConnectorName, Counts>,
+    /// Limits that the plan would exceed. Nothing of such a target is sent but by approval.
+    pub trips: Vec<Trip>,
+}
+
+impl Plan {
+    pub fn exports(&self) -> u64 {
+        self.counts.values().map(Counts::exports).sum()
+    }
+}
+
+/// Makes a plan of exports that pass by.
+pub struct PlanBuilder<'a> {
+    rules: &'a RuleSet,
+    basis: PlanBasis,
+    counts: BTreeMap<ConnectorName, Counts>,
+    digest: Sha256,
+}
+
+// === impl PlanBuilder ===
+
+impl<'a> PlanBuilder<'a> {
+    pub fn new(rules: &'a RuleSet, basis: PlanBasis) -> Self {
+        let counts =
+            rules.targets().map(|target| (target.name.clone(), Counts::default())).collect();
+        let mut digest = Sha256::new();
+        for part in [basis.parent.as_ref().map_or("", |id| &id.0), &basis.ruleset.0, &basis.config]
+        {
+            text(&mut digest, part);
+        }
+        Self { rules, basis, counts, digest }
+    }
+
+    /// Takes the next export, in order of delivery: the order is part of the plan.
+    pub fn add(&mut self, export: &Export) {
+        let counts = self.counts.entry(export.connector.clone()).or_default();
+        match export.op {
+            ExportOp::Add => counts.add += 1,
+            ExportOp::Update => counts.update += 1,
+            ExportOp::Rename => counts.rename += 1,
+            ExportOp::Disable => counts.disable += 1,
+            ExportOp::Delete => counts.delete += 1,
+        }
+        for change in &export.changes {
+            let (added, removed) = (&change.add, &change.remove);
+            counts.member_add += added.iter().filter(|value| value.is_reference()).count() as u64;
+            counts.member_remove +=
+                removed.iter().filter(|value| value.is_reference()).count() as u64;
+        }
+        digest_export(&mut self.digest, export);
+    }
+
+    /// `linked`: how many objects of each target are linked now, for the limits in percent.
+    pub fn finish(self, linked: &BTreeMap<ConnectorName, u64>) -> Plan {
+        let trips = crate::guard::trips(self.rules, &self.counts, linked);
+        let id = PlanId(hex(&self.digest.finalize()[..16]));
+        Plan { id, basis: self.basis, counts: self.counts, trips }
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn digest_export(digest: &mut Sha256, export: &Export) {
+    let op = export.op.as_str();
+    for part in
+        [export.connector.as_str(), export.class.as_str(), op, &export.anchor, &export.match_key]
+    {
+        text(digest, part);
+    }
+    digest.update((export.changes.len() as u64).to_be_bytes());
+    for change in &export.changes {
+        text(digest, change.attribute.as_str());
+        for (mark, list) in
+            [(0u8, Some(&change.add)), (1, Some(&change.remove)), (2, change.replace.as_ref())]
+        {
+            let Some(list) = list else { continue };
+            digest.update([mark]);
+            digest.update((list.len() as u64).to_be_bytes());
+            for value in list {
+                self::value(digest, value);
+            }
+        }
+    }
+}
+
+fn text(digest: &mut Sha256, text: &str) {
+    digest.update((text.len() as u64).to_be_bytes());
+    digest.update(text.as_bytes());
+}
+
+pub(crate) fn value(digest: &mut Sha256, value: &Value) {
+    let (mark, bytes): (u8, &[u8]) = match value {
+        Value::Text(text) => (0, text.as_bytes()),
+        Value::Binary(bytes) => (1, bytes),
+        Value::Integer(number) => {
+            digest.update([2]);
+            return digest.update(number.to_be_bytes());
+        }
+        Value::Boolean(flag) => return digest.update([3, u8::from(*flag)]),
+        Value::Reference(key) => (4, key.as_bytes()),
+    };
+    digest.update([mark]);
+    digest.update((bytes.len() as u64).to_be_bytes());
+    digest.update(bytes);
+}

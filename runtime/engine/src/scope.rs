@@ -1,0 +1,194 @@
+//! Does a rule apply to an object? Groups are alternatives; inside a group every clause must hold (R14).
+
+use crate::object::{AttributeMap, AttributeName, Value};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operator {
+    Equal,
+    NotEqual,
+    LessThan,
+    LessThanOrEqual,
+    GreaterThan,
+    GreaterThanOrEqual,
+    Contains,
+    NotContains,
+    StartsWith,
+    NotStartsWith,
+    EndsWith,
+    NotEndsWith,
+    IsNull,
+    IsNotNull,
+    IsIn,
+    IsNotIn,
+    /// The value is a mask: all of its bits are set.
+    IsBitSet,
+    IsBitNotSet,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clause {
+    pub attribute: AttributeName,
+    pub operator: Operator,
+    /// As written in the manifest, parameters already filled in. Empty where the operator takes none.
+    pub value: String,
+    pub case_sensitive: bool,
+}
+
+/// Empty: every object of the type (R16).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    pub groups: Vec<Vec<Clause>>,
+}
+
+// === impl Scope ===
+
+impl Scope {
+    pub fn attributes(&self) -> impl Iterator<Item = &AttributeName> {
+        self.groups.iter().flatten().map(|clause| &clause.attribute)
+    }
+
+    pub fn holds(&self, attributes: &AttributeMap) -> bool {
+        self.groups.is_empty()
+            || self.groups.iter().any(|group| group.iter().all(|clause| clause.holds(attributes)))
+    }
+}
+
+// === impl Clause ===
+
+impl Clause {
+    /// Source: provisioning.md 5. An absent attribute makes every negative operator true and every
+    /// positive one false; a multi-valued attribute satisfies a positive one by any of its values.
+    pub fn holds(&self, attributes: &AttributeMap) -> bool {
+        let values = attributes.get(&self.attribute).map_or(&[][..], Vec::as_slice);
+        let any = |test: &dyn Fn(&Value) -> bool| values.iter().any(test);
+        match self.operator {
+            Operator::Equal | Operator::IsIn => any(&|value| self.equals(value)),
+            Operator::NotEqual | Operator::IsNotIn => !any(&|value| self.equals(value)),
+            Operator::LessThan => any(&|value| self.order(value).is_some_and(|o| o.is_lt())),
+            Operator::LessThanOrEqual => any(&|value| self.order(value).is_some_and(|o| o.is_le())),
+            Operator::GreaterThan => any(&|value| self.order(value).is_some_and(|o| o.is_gt())),
+            Operator::GreaterThanOrEqual => {
+                any(&|value| self.order(value).is_some_and(|o| o.is_ge()))
+            }
+            Operator::Contains => any(&|value| self.text(value, |v, w| v.contains(w))),
+            Operator::NotContains => !any(&|value| self.text(value, |v, w| v.contains(w))),
+            Operator::StartsWith => any(&|value| self.text(value, |v, w| v.starts_with(w))),
+            Operator::NotStartsWith => !any(&|value| self.text(value, |v, w| v.starts_with(w))),
+            Operator::EndsWith => any(&|value| self.text(value, |v, w| v.ends_with(w))),
+            Operator::NotEndsWith => !any(&|value| self.text(value, |v, w| v.ends_with(w))),
+            Operator::IsNull => !any(&not_empty),
+            Operator::IsNotNull => any(&not_empty),
+            Operator::IsBitSet => any(&|value| self.bits(value)),
+            Operator::IsBitNotSet => !any(&|value| self.bits(value)),
+        }
+    }
+
+    fn equals(&self, value: &Value) -> bool {
+        match value {
+            Value::Boolean(flag) => boolean(&self.value) == Some(*flag),
+            Value::Integer(number) => integer(&self.value) == Some(*number),
+            _ => self.text(value, |v, w| v == w),
+        }
+    }
+
+    /// Numbers as numbers, also where a directory's large integer came as text; else as text (C5).
+    fn order(&self, value: &Value) -> Option<std::cmp::Ordering> {
+        let text = value.as_text()?;
+        match (integer(&text), integer(&self.value)) {
+            (Some(left), Some(right)) => Some(left.cmp(&right)),
+            _ => Some(self.folded(&text).cmp(&self.folded(&self.value))),
+        }
+    }
+
+    fn text(&self, value: &Value, test: impl Fn(&str, &str) -> bool) -> bool {
+        value.as_text().is_some_and(|text| test(&self.folded(&text), &self.folded(&self.value)))
+    }
+
+    fn bits(&self, value: &Value) -> bool {
+        let (Some(text), Some(mask)) = (value.as_text(), integer(&self.value)) else {
+            return false;
+        };
+        integer(&text).is_some_and(|number| number & mask == mask)
+    }
+
+    fn folded(&self, text: &str) -> String {
+        if self.case_sensitive { text.to_owned() } else { text.to_lowercase() }
+    }
+}
+
+fn not_empty(value: &Value) -> bool {
+    !matches!(value, Value::Text(text) if text.is_empty())
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
+}
+
+fn integer(text: &str) -> Option<i64> {
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(operator: Operator, value: &str, attribute: &[Value], expected: bool) {
+        let mut attributes = AttributeMap::new();
+        if !attribute.is_empty() {
+            attributes.insert("a".into(), attribute.to_vec());
+        }
+        let (value, case_sensitive) = (value.to_owned(), false);
+        let clause = Clause { attribute: "a".into(), operator, value, case_sensitive };
+        assert_eq!(clause.holds(&attributes), expected, "{operator:?} on {attribute:?}");
+    }
+
+    #[test]
+    fn r13_the_disabled_bit_decides_account_enabled() {
+        for (number, enabled) in [(512, true), (66048, true), (514, false), (66050, false)] {
+            check(Operator::IsBitNotSet, "2", &[Value::Integer(number)], enabled);
+            check(Operator::IsBitNotSet, "2", &[Value::text(number.to_string())], enabled);
+        }
+    }
+
+    #[test]
+    fn absent_attributes_satisfy_every_negation_and_nothing_else() {
+        use Operator::*;
+        for operator in
+            [NotEqual, NotContains, NotStartsWith, NotEndsWith, IsNotIn, IsBitNotSet, IsNull]
+        {
+            check(operator, "1", &[], true);
+        }
+        for operator in [
+            Equal,
+            Contains,
+            StartsWith,
+            EndsWith,
+            IsIn,
+            IsBitSet,
+            IsNotNull,
+            LessThan,
+            LessThanOrEqual,
+            GreaterThan,
+            GreaterThanOrEqual,
+        ] {
+            check(operator, "1", &[], false);
+        }
+    }
+
+    #[test]
+    fn values_are_compared_by_their_type() {
+        use Operator::*;
+        check(Equal, "TRUE", &[Value::Boolean(true)], true);
+        check(NotEqual, "true", &[Value::Boolean(false)], true);
+        check(Equal, "TARO", &[Value::text("taro")], true);
+        check(LessThan, "50000", &[Value::Integer(9)], true);
+        check(LessThan, "50000", &[Value::text("9")], true);
+        check(IsIn, "b", &[Value::text("a"), Value::text("B")], true);
+        check(IsNull, "", &[Value::text("")], true);
+        check(IsBitSet, "6", &[Value::Integer(4)], false);
+    }
+}
