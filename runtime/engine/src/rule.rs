@@ -169,6 +169,16 @@ pub enum ConnectorKind {
     Target,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueType {
+    Text,
+    Binary,
+    Integer,
+    Boolean,
+    /// Another object of the same target.
+    Reference,
+}
+
 /// What the engine must know of an object type of a target.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TargetClass {
@@ -178,8 +188,8 @@ pub struct TargetClass {
     pub disable: Option<(AttributeName, Value)>,
     /// Attributes that may have several values. All others are single-valued.
     pub multi_valued: BTreeSet<AttributeName>,
-    /// Attributes whose values are other objects of the same target.
-    pub references: BTreeSet<AttributeName>,
+    /// Types of attributes; those that are not named here are text.
+    pub types: BTreeMap<AttributeName, ValueType>,
     /// Objects of a lower rank are created before those of a higher one: users before groups.
     pub rank: u8,
     /// Attributes by which an existing object is found before one is created, in order.
