@@ -66,6 +66,8 @@ pub struct Export {
     pub anchor: String,
     /// The value of the naming attribute: what the object is called at the target.
     pub match_key: String,
+    /// Rank of the class: lower ones are created first.
+    pub rank: u8,
 }
 
 impl Export {

@@ -5,14 +5,25 @@
 
 pub mod connector_space;
 mod dn;
+mod evaluate;
 pub mod export;
 pub mod flow;
 pub mod guard;
+mod inbound;
+mod join;
+mod joined;
 pub mod metaverse;
 pub mod object;
+mod outbound;
 pub mod plan;
+pub mod precedence;
 pub mod problem;
+mod provision;
 pub mod rule;
 pub mod scope;
+pub mod synchronize;
+mod target;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod view;

@@ -157,7 +157,7 @@ fn digest_export(digest: &mut Sha256, export: &Export) {
             digest.update([mark]);
             digest.update((list.len() as u64).to_be_bytes());
             for value in list {
-                self::value(digest, value);
+                digest_value(digest, value);
             }
         }
     }
@@ -168,7 +168,8 @@ fn text(digest: &mut Sha256, text: &str) {
     digest.update(text.as_bytes());
 }
 
-pub(crate) fn value(digest: &mut Sha256, value: &Value) {
+/// Feeds one value, with its type and length, so that no two lists of values look alike.
+pub(crate) fn digest_value(digest: &mut Sha256, value: &Value) {
     let (mark, bytes): (u8, &[u8]) = match value {
         Value::Text(text) => (0, text.as_bytes()),
         Value::Binary(bytes) => (1, bytes),
