@@ -4,7 +4,8 @@ use crate::flow::RuleContribution;
 use crate::object::{Anchor, AttributeMap, ClassName, ConnectorName};
 use crate::rule::RuleTag;
 
-/// Id of a connector-space object, unique over all connectors, given by the store, never used again.
+/// Id of a connector-space object, unique over all connectors, given by the store, never used
+/// again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CsId(pub i64);
 
@@ -55,7 +56,8 @@ pub struct CsObject {
     /// As the server writes it; empty where the system has no DNs.
     pub dn: String,
     pub presence: Presence,
-    /// What the system holds, as confirmed; references included. Of a target object: only what rules manage.
+    /// What the system holds, as confirmed; references included. Of a target object: only what
+    /// rules manage.
     pub attributes: AttributeMap,
     pub link: Option<Link>,
     /// Of a source object: the outcomes of its inbound rules, in order of precedence.

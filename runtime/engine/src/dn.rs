@@ -1,9 +1,10 @@
 //! Distinguished names: their normalised form, which is only for comparing (RFC 4514, L-13).
 
-/// The form in which two spellings of one DN are equal: types in lower case, values case-folded with
-/// spaces squeezed, escapes resolved, the parts of a multi-valued RDN sorted.
+/// The form in which two spellings of one DN are equal: types in lower case, values case-folded
+/// with spaces squeezed, escapes resolved, the parts of a multi-valued RDN sorted.
 ///
-/// Text that is no DN is folded as a whole: a broken reference still equals itself and nothing else.
+/// Text that is no DN is folded as a whole: a broken reference still equals itself and nothing
+/// else.
 pub fn dn_key(dn: &str) -> String {
     let Some(rdns) = parse(dn) else {
         return dn.to_lowercase();

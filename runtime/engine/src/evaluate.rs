@@ -1,5 +1,5 @@
-//! Asking rules: which objects flow in, what each rule says of each flows out. A rule whose input is what
-//! it was before is not asked again.
+//! Asking rules: which objects flow in, what each rule says of each flows out. A rule whose input
+//! is what it was before is not asked again.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -30,7 +30,8 @@ pub(crate) struct Subject<'a> {
 /// One answer for each of a subject's rules, in the same order.
 pub(crate) type Answers = Vec<Result<RuleContribution, Problem>>;
 
-/// Asks every subject's rules: one call of [`Rules::apply`] per rule, whatever the number of subjects.
+/// Asks every subject's rules: one call of [`Rules::apply`] per rule, whatever the number of
+/// subjects.
 pub(crate) fn evaluate(
     subjects: &[Subject<'_>],
     rules: &RuleSet,
@@ -162,12 +163,14 @@ fn answer(
             problem(ProblemKind::RuleTrap, None, format!("{}: {message}", trap.as_str()))
         }
         RuleOutcome::BadContribution { attribute, message } => {
+            let message = format!("`{attribute}`: {message}");
             problem(ProblemKind::BadContribution, Some(attribute), message)
         }
     }
 }
 
-/// A host that gives fewer answers than it was asked for is broken, which must not look like "nothing".
+/// A host that gives fewer answers than it was asked for is broken, which must not look like
+/// "nothing".
 fn unanswered(
     subject: &Subject<'_>,
     rules: &RuleSet,
@@ -180,4 +183,127 @@ fn unanswered(
         attribute: None,
         message: "abi: the host gave no answer for this object".into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::flow::{Contribution, Flow};
+    use crate::rule::{ConnectorKind, Contract, Direction};
+    use crate::testing::{attributes, rule, rule_set};
+
+    /// Answers with the attribute `a`; fails on `a=bad`, gives too few answers for `a=mute`.
+    #[derive(Default)]
+    struct Echo {
+        calls: RefCell<Vec<(String, usize)>>,
+    }
+
+    impl Rules for Echo {
+        fn apply(&self, _: RuleId, rule: &Rule, inputs: &[RuleInput<'_>]) -> Vec<RuleOutcome> {
+            self.calls.borrow_mut().push((rule.name.clone(), inputs.len()));
+            let answer = |input: &RuleInput<'_>| {
+                let values = input.attributes.first().map_or_else(Vec::new, |(_, v)| v.to_vec());
+                if values == [Value::text("bad")] {
+                    return RuleOutcome::Fail { attribute: None, message: "bad".into() };
+                }
+                let contribution = Contribution::Values(values);
+                RuleOutcome::Flows(vec![Flow { attribute: "a".into(), contribution }])
+            };
+            let mute = |input: &&RuleInput<'_>| {
+                input.attributes.first().is_none_or(|(_, v)| v[..] != [Value::text("mute")])
+            };
+            inputs.iter().filter(mute).map(answer).collect()
+        }
+    }
+
+    fn reading(tag: &str, names: &[&str], volatile: bool) -> Rule {
+        let reads = names.iter().map(|name| AttributeName::from(*name)).collect();
+        let contract = Contract { reads, volatile, ..Contract::default() };
+        Rule { contract, ..rule(tag, Direction::Inbound, 1) }
+    }
+
+    fn ask(
+        objects: &[AttributeMap],
+        kept: &[RuleContribution],
+        rules: &RuleSet,
+        modules: &Echo,
+    ) -> (Vec<Answers>, Counters) {
+        let ids: Vec<RuleId> = (0..rules.rules.len() as u32).map(RuleId).collect();
+        let subject = |(index, attributes)| Subject {
+            object: CsId(index as i64),
+            class: "user",
+            attributes,
+            imported: attributes,
+            kept,
+            rules: ids.clone(),
+        };
+        let subjects: Vec<Subject<'_>> = objects.iter().enumerate().map(subject).collect();
+        let mut counters = Counters::default();
+        (evaluate(&subjects, rules, modules, &mut counters), counters)
+    }
+
+    #[test]
+    fn every_rule_is_called_once_for_the_whole_batch() {
+        let rules = [reading("x", &["a"], false), reading("y", &["a"], false)];
+        let rules = rule_set(ConnectorKind::Source, rules.to_vec());
+        let modules = Echo::default();
+        let objects = [attributes(&["a=1"]), attributes(&["a=2"]), attributes(&["a=3"])];
+        ask(&objects, &[], &rules, &modules);
+        let calls = modules.calls.borrow();
+        assert_eq!(*calls, [("x".to_owned(), 3), ("y".to_owned(), 3)]);
+    }
+
+    /// A rule that reads `a` has answered for `a=1 b=1`; is it asked again for this, if it was this
+    /// rule?
+    fn check_reuse(second: &Rule, object: &[&str], asked: bool) {
+        let modules = Echo::default();
+        let first = rule_set(ConnectorKind::Source, vec![reading("x", &["a"], false)]);
+        let (answers, _) = ask(&[attributes(&["a=1", "b=1"])], &[], &first, &modules);
+        let kept: Vec<RuleContribution> =
+            answers.into_iter().flatten().collect::<Result<_, _>>().unwrap();
+        let second = rule_set(ConnectorKind::Source, vec![second.clone()]);
+        let (_, counters) = ask(&[attributes(object)], &kept, &second, &modules);
+        assert_eq!(modules.calls.borrow().len() == 2, asked, "{object:?}");
+        assert_eq!(counters.reused, u64::from(!asked));
+    }
+
+    #[test]
+    fn a_rule_is_asked_again_only_if_something_it_sees_has_changed() {
+        let same = reading("x", &["a"], false);
+        check_reuse(&same, &["a=1", "b=1"], false);
+        check_reuse(&same, &["a=1", "b=2"], false);
+        check_reuse(&same, &["a=2", "b=1"], true);
+        check_reuse(&same, &["b=1"], true);
+        check_reuse(&reading("x", &["a", "b"], false), &["a=1", "b=1"], true);
+        check_reuse(&reading("renamed", &["a"], false), &["a=1"], true);
+        let mut configured = same;
+        configured.module.config_sha256 = "1".repeat(64);
+        check_reuse(&configured, &["a=1"], true);
+    }
+
+    #[test]
+    fn a_volatile_rule_is_always_asked() {
+        check_reuse(&reading("x", &["a"], true), &["a=1", "b=1"], true);
+    }
+
+    #[test]
+    fn one_objects_failure_leaves_the_others_answers_as_they_are() {
+        let rules = rule_set(ConnectorKind::Source, vec![reading("x", &["a"], false)]);
+        let objects = [attributes(&["a=1"]), attributes(&["a=bad"]), attributes(&["a=3"])];
+        let (answers, counters) = ask(&objects, &[], &rules, &Echo::default());
+        let failed: Vec<bool> = answers.iter().map(|answers| answers[0].is_err()).collect();
+        assert_eq!(failed, [false, true, false]);
+        assert_eq!(counters.failures.values().copied().collect::<Vec<_>>(), [1]);
+        assert_eq!(answers[1][0].as_ref().unwrap_err().kind, ProblemKind::FlowError);
+    }
+
+    #[test]
+    fn an_object_that_the_host_gave_no_answer_for_has_a_problem() {
+        let rules = rule_set(ConnectorKind::Source, vec![reading("x", &["a"], false)]);
+        let objects = [attributes(&["a=1"]), attributes(&["a=mute"])];
+        let (answers, _) = ask(&objects, &[], &rules, &Echo::default());
+        assert_eq!(answers[1][0].as_ref().unwrap_err().kind, ProblemKind::RuleTrap);
+    }
 }

@@ -1,5 +1,5 @@
-//! Pending exports: the computed, not yet confirmed difference between what rules want at a target and
-//! what the target is known to hold.
+//! Pending exports: the computed, not yet confirmed difference between what rules want at a target
+//! and what the target is known to hold.
 
 use std::fmt;
 
@@ -41,8 +41,9 @@ impl fmt::Display for ExportOp {
     }
 }
 
-/// The change of one attribute. Single-valued attributes use `replace` (empty: clear it), multi-valued
-/// ones `add` and `remove`. References are decimal [`CsId`]s of objects of the same target.
+/// The change of one attribute. Single-valued attributes use `replace` (empty: clear it),
+/// multi-valued ones `add` and `remove`. References are decimal [`CsId`]s of objects of the same
+/// target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AttributeChange {
     pub attribute: AttributeName,
@@ -73,7 +74,8 @@ pub struct Export {
 impl Export {
     /// The attributes an object has after this change of `confirmed`.
     ///
-    /// Source: a change applied to what is confirmed gives what is desired (delivery.md 21, properties).
+    /// Source: a change applied to what is confirmed gives what is desired (delivery.md 21,
+    /// properties).
     pub fn apply_to(&self, confirmed: &AttributeMap) -> AttributeMap {
         let mut after = confirmed.clone();
         for change in &self.changes {
@@ -100,5 +102,30 @@ pub fn apply(change: &AttributeChange, attributes: &mut AttributeMap) {
     values.extend(change.add.iter().filter(|value| !present.contains(value)).cloned());
     if values.is_empty() {
         attributes.remove(&change.attribute);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{attributes, values};
+
+    /// Held, added, removed, replaced; what is held then.
+    fn check(held: &[&str], change: [&[&str]; 2], replace: Option<&[&str]>, expected: &[&str]) {
+        let mut map = attributes(held);
+        let [add, remove] = change.map(values);
+        let replace = replace.map(values);
+        apply(&AttributeChange { attribute: "a".into(), add, remove, replace }, &mut map);
+        assert_eq!(map, attributes(expected), "{held:?}");
+    }
+
+    #[test]
+    fn a_change_leaves_no_value_twice_and_no_attribute_empty() {
+        check(&["a=1", "b=9"], [&[], &[]], Some(&["2"]), &["a=2", "b=9"]);
+        check(&["a=1"], [&[], &[]], Some(&[]), &[]);
+        check(&["a=1", "a=2"], [&["2", "3"], &["1"]], None, &["a=2", "a=3"]);
+        check(&["a=1"], [&[], &["1", "7"]], None, &[]);
+        check(&[], [&["1"], &[]], None, &["a=1"]);
+        check(&[], [&[], &["1"]], None, &[]);
     }
 }

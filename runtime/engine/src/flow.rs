@@ -90,8 +90,8 @@ impl Trap {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum RuleOutcome {
-    /// Already checked against the contract and converted (rules.md 3.1); every declared and enabled
-    /// write is named at least once.
+    /// Already checked against the contract and converted (rules.md 3.1); every declared and
+    /// enabled write is named at least once.
     Flows(Vec<Flow>),
     Skip(String),
     /// The module's own words; the attribute is one of its contract.
@@ -113,7 +113,7 @@ pub enum RuleOutcome {
 pub trait Rules {
     /// Asks one rule about a batch of objects.
     ///
-    /// Takes: any number of inputs. Gives: one outcome for each, in the same order. One object's trap
-    /// never touches another's outcome (G-08).
+    /// Takes: any number of inputs. Gives: one outcome for each, in the same order. One object's
+    /// trap never touches another's outcome (G-08).
     fn apply(&self, id: RuleId, rule: &Rule, inputs: &[RuleInput<'_>]) -> Vec<RuleOutcome>;
 }

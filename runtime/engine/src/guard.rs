@@ -67,4 +67,23 @@ mod tests {
             assert_eq!(allowed(&limits, linked), expected, "{linked} linked");
         }
     }
+
+    /// Disables and deletes planned for a target of 100 linked objects, of which 5 may go.
+    fn check(disable: u64, delete: u64, trips_expected: usize) {
+        let rules = crate::testing::rule_set(crate::rule::ConnectorKind::Target, vec![]);
+        let counts = Counts { disable, delete, add: 50, update: 50, ..Counts::default() };
+        let counts = BTreeMap::from([("forest-a".into(), counts)]);
+        let linked = BTreeMap::from([("forest-a".into(), 100)]);
+        let trips = trips(&rules, &counts, &linked);
+        assert_eq!(trips.len(), trips_expected, "{disable} disabled and {delete} deleted");
+    }
+
+    #[test]
+    fn the_limit_itself_is_allowed_and_one_more_is_not() {
+        check(0, 5, 0);
+        check(5, 0, 0);
+        check(2, 3, 0);
+        check(0, 6, 1);
+        check(3, 3, 1);
+    }
 }

@@ -1,26 +1,31 @@
-//! From the connector space to the metaverse (provisioning.md 11.2): scope, join, transform, resolve.
+//! From the connector space to the metaverse (provisioning.md 11.2): scope, join, transform,
+//! resolve.
 //!
 //! Source objects flow in; links, contributions and metaverse objects flow out.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::connector_space::{CsId, CsObject, Link, LinkOrigin, MvId, Presence};
 use crate::evaluate::{Answers, Subject, evaluate};
 use crate::flow::{Kept, RuleContribution, Rules};
 use crate::join::{self, LinkRule, Match};
 use crate::joined::Joined;
-use crate::object::{AttributeMap, Value};
+use crate::object::{Anchor, AttributeMap, Value};
 use crate::problem::{Problem, ProblemKind};
 use crate::rule::{Direction, LinkType, RuleId, RuleSet, RuleTag};
-use crate::view::{CsUpdate, Outcome, Phase, View};
+use crate::view::{CsUpdate, IndexKey, Outcome, Phase, View};
 
 /// Evaluates source objects.
 ///
-/// Takes: ids of queued source objects, any number. Gives: everything that changes; every id of `ids`
-/// is done, whatever became of it. Errors: none; one object's failure is a problem of that object.
+/// Takes: ids of queued source objects, any number. Gives: everything that changes; every id of
+/// `ids` is done, whatever became of it, or queued anew. Errors: none; one object's failure is a
+/// problem of that object.
 pub fn inbound(view: &dyn View, ids: &[CsId], rules: &RuleSet, modules: &dyn Rules) -> Outcome {
     let mut pass = Pass {
         rules,
         joined: Joined::new(view, rules),
         outcome: Outcome { done_cs: ids.to_vec(), ..Outcome::default() },
+        turns: BTreeMap::new(),
     };
     let objects = pass.load(view, ids);
     let scopes: Vec<Vec<RuleId>> = objects.iter().map(|object| pass.scope(object)).collect();
@@ -29,6 +34,10 @@ pub fn inbound(view: &dyn View, ids: &[CsId], rules: &RuleSet, modules: &dyn Rul
         pass.joined.take_source(object);
     }
     for (object, answers) in objects.iter().zip(answers) {
+        let keys = object.link.as_ref().map(|link| pass.joined.keys(link.mv));
+        if pass.yields(object, &keys.unwrap_or_default()) {
+            continue;
+        }
         pass.outcome.counters.evaluated += 1;
         let problems = match object.presence {
             Presence::Deleted => pass.remove(object),
@@ -39,22 +48,29 @@ pub fn inbound(view: &dyn View, ids: &[CsId], rules: &RuleSet, modules: &dyn Rul
     pass.finish()
 }
 
+/// Place in the order of evaluation: connectors by index, objects by anchor (11.10).
+type Turn = (u32, Option<Anchor>);
+
 struct Pass<'a> {
     rules: &'a RuleSet,
     joined: Joined<'a>,
     outcome: Outcome,
+    /// By join key: the first of those who were woken by it, and are looked at in a later pass.
+    turns: BTreeMap<IndexKey, Turn>,
 }
 
 // === impl Pass ===
 
 impl Pass<'_> {
-    /// Objects in the order of evaluation: connectors by index, objects by anchor (11.10).
+    fn turn(&self, object: &CsObject) -> Turn {
+        (self.joined.connector_order(&object.connector), object.anchor.clone())
+    }
+
+    /// Objects in the order of evaluation.
     fn load(&self, view: &dyn View, ids: &[CsId]) -> Vec<CsObject> {
         let mut objects = view.cs_objects(ids);
         objects.retain(|object| matches!(object.presence, Presence::Imported | Presence::Deleted));
-        objects.sort_by_cached_key(|object| {
-            (self.joined.connector_order(&object.connector), object.anchor.clone())
-        });
+        objects.sort_by_cached_key(|object| self.turn(object));
         for object in &mut objects {
             if !object.dn.is_empty() {
                 object.attributes.insert("dn".into(), vec![Value::text(object.dn.clone())]);
@@ -120,8 +136,8 @@ impl Pass<'_> {
         None
     }
 
-    /// Links the object, or not, and takes its contributions in. On any problem everything about the
-    /// object stays as it was (11.2 step 7).
+    /// Links the object, or not, and takes its contributions in. On any problem everything about
+    /// the object stays as it was (11.2 step 7).
     fn place(&mut self, object: &CsObject, answers: Answers) -> Option<Problem> {
         let contributions: Vec<RuleContribution> = match answers.into_iter().collect() {
             Ok(contributions) => contributions,
@@ -140,10 +156,19 @@ impl Pass<'_> {
         let kept_link = object.link.clone().filter(|link| holds(&link.rule));
         let link = match (kept_link, link_rule) {
             (Some(link), _) => Some(link),
-            (None, Some(id)) => match self.find(object, id) {
-                Ok(link) => link,
-                Err(problem) => return Some(problem),
-            },
+            (None, Some(id)) => {
+                let keys = join::waiting_keys(&self.rules.rule(id).join, &object.attributes);
+                if self.yields(object, &keys.into_iter().collect()) {
+                    return None;
+                }
+                match self.find(object, id) {
+                    Ok(link) => link,
+                    Err(problem) => {
+                        self.wait_unchanged(object, id);
+                        return Some(problem);
+                    }
+                }
+            }
             (None, None) => None,
         };
         let waiting = match (&link, link_rule) {
@@ -162,8 +187,8 @@ impl Pass<'_> {
             .collect()
     }
 
-    /// Looks for the metaverse object that an unlinked object belongs to, and creates it where the rule
-    /// provisions. `Ok(None)`: a disconnector.
+    /// Looks for the metaverse object that an unlinked object belongs to, and creates it where the
+    /// rule provisions. `Ok(None)`: a disconnector.
     fn find(&mut self, object: &CsObject, id: RuleId) -> Result<Option<Link>, Problem> {
         let rule = self.rules.rule(id);
         let joined = &self.joined;
@@ -188,20 +213,65 @@ impl Pass<'_> {
         Ok(Some(Link { mv, rule: rule.tag.clone(), origin }))
     }
 
+    /// An object leaves the turn to those before it who were woken by a key that it has a part in:
+    /// else the size of a batch would decide who of two comes first. It comes again after them.
+    ///
+    /// `keys`: those of the metaverse object it is linked to, or those by which it looks for one.
+    fn yields(&mut self, object: &CsObject, keys: &BTreeSet<IndexKey>) -> bool {
+        let turn = self.turn(object);
+        let yields = keys.iter().any(|key| self.turns.get(key).is_some_and(|first| *first < turn));
+        if yields {
+            self.outcome.dirty_cs.insert(object.id);
+            for key in keys {
+                self.turns.entry(key.clone()).or_insert_with(|| turn.clone());
+            }
+        }
+        yields
+    }
+
+    /// An object whose place is taken or not certain stays as it is, and is looked at again as soon
+    /// as that may be different.
+    fn wait_unchanged(&mut self, object: &CsObject, id: RuleId) {
+        let waiting = join::waiting_keys(&self.rules.rule(id).join, &object.attributes);
+        self.joined.wait(object.id, &waiting);
+        let (link, contributions) = (object.link.clone(), object.contributions.clone());
+        self.outcome.cs.push(CsUpdate::Source { id: object.id, link, contributions, waiting });
+    }
+
     fn take(
         &mut self,
         object: &CsObject,
         link: Option<Link>,
+        mut contributions: Vec<RuleContribution>,
+        waiting: Vec<IndexKey>,
+    ) {
+        let after = link.as_ref().map(|link| link.mv);
+        // A disconnector contributes nothing, nor does a rule about another type of metaverse
+        // object; what they said is asked anew when it joins.
+        let class = after.and_then(|mv| self.joined.class(mv));
+        contributions.retain(|contribution| {
+            let rule = self.rules.by_tag(&contribution.rule).map(|id| self.rules.rule(id));
+            rule.is_some_and(|rule| class.as_ref() == Some(&rule.mv_class))
+        });
+        if link != object.link || contributions != object.contributions || link.is_none() {
+            self.change(object, link, contributions, waiting);
+        }
+        // Also of an object that is as it was: the rules may rank what it says otherwise than
+        // before.
+        if let Some(mv) = after {
+            self.settle(mv);
+        }
+    }
+
+    fn change(
+        &mut self,
+        object: &CsObject,
+        link: Option<Link>,
         contributions: Vec<RuleContribution>,
-        waiting: Vec<crate::view::IndexKey>,
+        waiting: Vec<IndexKey>,
     ) {
         let before = object.link.as_ref().map(|link| link.mv);
         let after = link.as_ref().map(|link| link.mv);
-        // A disconnector contributes nothing; what its rules said is asked anew when it joins.
-        let contributions = if link.is_some() { contributions } else { vec![] };
-        if link == object.link && contributions == object.contributions && link.is_some() {
-            return;
-        }
         if before != after {
             self.outcome.repoint_cs.push(object.id);
         }
@@ -215,15 +285,16 @@ impl Pass<'_> {
         self.joined.wait(object.id, &waiting);
         self.joined.put_source(changed);
         self.outcome.cs.push(CsUpdate::Source { id: object.id, link, contributions, waiting });
-        if let Some(mv) = after {
-            self.settle(mv);
-        }
     }
 
     /// Resolves a touched metaverse object and wakes those who waited for its keys.
     fn settle(&mut self, mv: MvId) {
-        let woken = self.joined.settle(mv);
-        self.outcome.dirty_cs.extend(woken);
+        for (key, woken) in self.joined.settle(mv) {
+            let turns = woken.iter().map(|object| self.turn(object));
+            let first = turns.chain(self.turns.get(&key).cloned()).min();
+            self.turns.extend(first.map(|first| (key, first)));
+            self.outcome.dirty_cs.extend(woken.iter().map(|object| object.id));
+        }
     }
 
     fn finish(mut self) -> Outcome {

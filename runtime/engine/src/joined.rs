@@ -1,4 +1,5 @@
-//! The metaverse while a pass changes it: what the view holds, overlaid by what the pass did so far.
+//! The metaverse while a pass changes it: what the view holds, overlaid by what the pass did so
+//! far.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,9 +15,13 @@ use crate::view::{IndexKey, LinkedObject, MvUpdate, View};
 struct Work {
     /// As the view holds it; `None` for one that this pass created.
     before: Option<MvObject>,
+    /// The keys that the view's join index has of it.
+    indexed: BTreeSet<IndexKey>,
     now: MvObject,
     links: Vec<LinkedObject>,
     keys: BTreeSet<IndexKey>,
+    /// A source object left it: whoever found its place taken may try again.
+    vacated: bool,
 }
 
 pub(crate) struct Joined<'a> {
@@ -77,6 +82,7 @@ impl<'a> Joined<'a> {
         self.load(mv);
         if let Some(work) = self.work.borrow_mut().get_mut(&mv) {
             work.links.retain(|linked| linked.cs != object);
+            work.vacated = true;
         }
         if let Some(source) = self.sources.get_mut(&object) {
             source.link = None;
@@ -88,9 +94,22 @@ impl<'a> Joined<'a> {
         let id = self.next;
         self.next = MvId(id.0 + 1);
         let now = MvObject { id, class: class.clone(), attributes: BTreeMap::new(), alive: false };
-        let work = Work { before: None, now, links: vec![], keys: BTreeSet::new() };
+        let (indexed, keys) = (BTreeSet::new(), BTreeSet::new());
+        let work = Work { before: None, indexed, now, links: vec![], keys, vacated: false };
         self.work.borrow_mut().insert(id, work);
         id
+    }
+
+    /// The type of a metaverse object; `None` for one that does not exist.
+    pub fn class(&self, mv: MvId) -> Option<ClassName> {
+        self.load(mv);
+        Some(self.work.borrow().get(&mv)?.now.class.clone())
+    }
+
+    /// The join keys of a metaverse object.
+    pub fn keys(&self, mv: MvId) -> BTreeSet<IndexKey> {
+        self.load(mv);
+        self.work.borrow().get(&mv).map_or_else(BTreeSet::new, |work| work.keys.clone())
     }
 
     /// Metaverse objects of a type with this key.
@@ -131,10 +150,12 @@ impl<'a> Joined<'a> {
         }
     }
 
-    /// Resolves every attribute of a touched object anew. Gives the disconnectors that its new keys wake.
+    /// Resolves every attribute of a touched object anew. Gives those who wait for what changed, by
+    /// key: for a key that it got, but also for one that it lost and for a place that was left,
+    /// since what was ambiguous may not be so any more.
     ///
     /// Source: provisioning.md 11.2 step 8, 11.4.
-    pub fn settle(&mut self, mv: MvId) -> BTreeSet<CsId> {
+    pub fn settle(&mut self, mv: MvId) -> Vec<(IndexKey, Vec<CsObject>)> {
         self.load(mv);
         self.load_sources(mv);
         let mut work = self.work.borrow_mut();
@@ -157,13 +178,23 @@ impl<'a> Joined<'a> {
             .entry(work.now.class.clone())
             .or_insert_with(|| rules.join_attributes(&work.now.class));
         let keys = keys(&work.now, join_attributes);
-        let mut woken = BTreeSet::new();
-        for key in keys.difference(&work.keys) {
-            self.index.entry(key.clone()).or_default().insert(mv);
-            woken.extend(self.view.waiting(key));
-            woken.extend(self.waiting.get(key).into_iter().flatten());
+        let mut woken = vec![];
+        for key in keys.union(&work.keys) {
+            let (has, had) = (keys.contains(key), work.keys.contains(key));
+            if has && !had {
+                self.index.entry(key.clone()).or_default().insert(mv);
+            }
+            if has != had || work.vacated {
+                let mut ids: BTreeSet<CsId> = self.view.waiting(key).into_iter().collect();
+                ids.extend(self.waiting.get(key).into_iter().flatten());
+                ids.retain(|id| !work.links.iter().any(|linked| linked.cs == *id));
+                if !ids.is_empty() {
+                    let ids: Vec<CsId> = ids.into_iter().collect();
+                    woken.push((key.clone(), self.view.cs_objects(&ids)));
+                }
+            }
         }
-        woken.retain(|id| !work.links.iter().any(|linked| linked.cs == *id));
+        work.vacated = false;
         work.keys = keys;
         woken
     }
@@ -172,15 +203,11 @@ impl<'a> Joined<'a> {
     pub fn finish(&mut self) -> (Vec<MvUpdate>, Vec<MvId>) {
         let (mut updates, mut touched) = (vec![], vec![]);
         for (id, work) in std::mem::take(&mut *self.work.borrow_mut()) {
-            let created = work.before.is_none();
-            if work.before.as_ref() == Some(&work.now) {
-                continue;
-            }
-            // Created for an object that then kept its old state: it never was.
-            if created && work.links.is_empty() {
-                continue;
-            }
             let old = work.before.as_ref();
+            // Other rules may join by other attributes, of an object that is as it was.
+            if old == Some(&work.now) && work.keys == work.indexed {
+                continue;
+            }
             if old.is_none_or(|old| differs(old, &work.now)) {
                 touched.push(id);
             }
@@ -201,8 +228,11 @@ impl<'a> Joined<'a> {
             connector.is_none_or(|c| c.kind == crate::rule::ConnectorKind::Source)
         };
         let links = links.into_iter().filter(is_source).collect();
-        let keys = keys(&object, &self.rules.join_attributes(&object.class));
-        let work = Work { before: Some(object.clone()), now: object, links, keys };
+        // Not every key need be there: the rules may have begun to join by another attribute.
+        let mut indexed = keys(&object, &self.rules.join_attributes(&object.class));
+        indexed.retain(|key| self.view.join_candidates(key).contains(&mv));
+        let (before, keys) = (Some(object.clone()), indexed.clone());
+        let work = Work { before, indexed, now: object, links, keys, vacated: false };
         self.work.borrow_mut().insert(mv, work);
     }
 
@@ -224,8 +254,8 @@ impl<'a> Joined<'a> {
     }
 }
 
-/// Whether the link of an object keeps its metaverse object alive (11.3). A rule that the set no longer
-/// has keeps nothing.
+/// Whether the link of an object keeps its metaverse object alive (11.3). A rule that the set no
+/// longer has keeps nothing.
 fn keeps(object: &CsObject, rules: &RuleSet) -> bool {
     let Some(link) = &object.link else { return false };
     rules.by_tag(&link.rule).is_some_and(|id| rules.rule(id).link != LinkType::Join)

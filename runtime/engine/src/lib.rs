@@ -7,6 +7,7 @@ pub mod connector_space;
 mod dn;
 mod evaluate;
 pub mod export;
+pub mod fingerprint;
 pub mod flow;
 pub mod guard;
 mod inbound;
@@ -26,4 +27,5 @@ mod target;
 #[cfg(test)]
 mod testing;
 pub mod time;
+mod vacancy;
 pub mod view;

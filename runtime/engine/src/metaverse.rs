@@ -11,8 +11,8 @@ pub struct MvObject {
     pub id: MvId,
     pub class: ClassName,
     pub attributes: BTreeMap<AttributeName, MvAttribute>,
-    /// Whether some link still keeps it (provisioning.md 11.3). One that nothing keeps has no attributes
-    /// any more and is taken down by the next outbound pass.
+    /// Whether some link still keeps it (provisioning.md 11.3). One that nothing keeps has no
+    /// attributes any more and is taken down by the next outbound pass.
     pub alive: bool,
 }
 

@@ -34,7 +34,7 @@ macro_rules! name {
         }
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.pad(&self.0)
             }
         }
         impl fmt::Debug for $name {
@@ -52,7 +52,8 @@ name! {
     AttributeName
 }
 name! {
-    /// An object type: of a connector space (`user`, `groupOfNames`, SCIM `User`) or of the metaverse (`person`).
+    /// An object type: of a connector space (`user`, `groupOfNames`, SCIM `User`) or of the
+    /// metaverse (`person`).
     ClassName
 }
 name! {
@@ -104,7 +105,8 @@ pub type AttributeMap = BTreeMap<AttributeName, Vec<Value>>;
 pub struct Anchor(pub Vec<u8>);
 
 impl fmt::Display for Anchor {
-    /// Printable text as it is; 16 other bytes as a UUID in wire order; anything else in hexadecimal.
+    /// Printable text as it is; 16 other bytes as a UUID in wire order; anything else in
+    /// hexadecimal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match std::str::from_utf8(&self.0) {
             Ok(text) if !text.is_empty() && !text.chars().any(char::is_control) => {

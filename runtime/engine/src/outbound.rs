@@ -1,5 +1,6 @@
-//! From the metaverse to the connector spaces of the targets (provisioning.md 11.5): which target object
-//! should there be, what should it hold, how does that differ from what the target is known to hold?
+//! From the metaverse to the connector spaces of the targets (provisioning.md 11.5): which target
+//! object should there be, what should it hold, how does that differ from what the target is known
+//! to hold?
 //!
 //! Metaverse objects flow in; links to target objects and pending exports flow out.
 
@@ -10,29 +11,31 @@ use crate::evaluate::{Answers, Subject, evaluate};
 use crate::flow::{Kept, RuleContribution, Rules};
 use crate::join;
 use crate::metaverse::MvObject;
-use crate::object::{AttributeMap, ReferenceKey, Value};
+use crate::object::{AttributeMap, AttributeName, ClassName, ReferenceKey, Value};
 use crate::problem::{Problem, ProblemKind};
 use crate::provision::{self, Departure};
-use crate::rule::{Connector, ConnectorKind, Direction, LinkType, RuleId, RuleSet};
-use crate::target::{self, Desired};
-use crate::view::{CsUpdate, IndexKey, MvUpdate, Outcome, Phase, View};
+use crate::rule::{Connector, Direction, LinkType, RuleId, RuleSet, TargetClass};
+use crate::target::Desired;
+use crate::vacancy::{Released, Vacancies};
+use crate::view::{CsUpdate, MvUpdate, Outcome, Phase, View};
 
 /// Evaluates metaverse objects for every target.
 ///
-/// Takes: ids of queued metaverse objects, any number. Gives: everything that changes; every id of `ids`
-/// is done. Errors: none; one object's failure is a problem of that object.
+/// Takes: ids of queued metaverse objects, any number. Gives: everything that changes; every id of
+/// `ids` is done. Errors: none; one object's failure is a problem of that object.
 pub fn outbound(view: &dyn View, ids: &[MvId], rules: &RuleSet, modules: &dyn Rules) -> Outcome {
     let mut outcome = Outcome { done_mv: ids.to_vec(), ..Outcome::default() };
     let (alive, dying): (Vec<_>, Vec<_>) =
         view.mv_objects(ids).into_iter().partition(|object| object.alive);
-    provision::take_down(view, &dying, rules, &mut outcome);
-    let subjects = resolved(view, &alive);
+    let released = provision::take_down(view, &dying, rules, &mut outcome);
+    let attributes = resolved(view, &alive);
     let mut problems: BTreeMap<MvId, Vec<Problem>> =
         alive.iter().map(|object| (object.id, vec![])).collect();
     for target in rules.targets() {
         let next = outcome.next_cs_id(view);
-        let mut pass = Pass::new(view, rules, target, next);
-        pass.run(&alive, &subjects, modules, &mut outcome, &mut problems);
+        let of_target = released.iter().filter(|released| released.object.connector == target.name);
+        let mut pass = Pass::new(view, rules, target, next, of_target);
+        pass.run(&alive, &attributes, modules, &mut outcome, &mut problems);
     }
     outcome.counters.evaluated += ids.len() as u64;
     outcome
@@ -41,8 +44,8 @@ pub fn outbound(view: &dyn View, ids: &[MvId], rules: &RuleSet, modules: &dyn Ru
     outcome
 }
 
-/// The attributes of each object as outbound rules see them: references as metaverse ids, those that lead
-/// nowhere left out, those that lead to one object collapsed (11.7).
+/// The attributes of each object as outbound rules see them: references as metaverse ids, those
+/// that lead nowhere left out, those that lead to one object collapsed (11.7).
 fn resolved(view: &dyn View, objects: &[MvObject]) -> Vec<AttributeMap> {
     let references = |object: &MvObject| -> Vec<ReferenceKey> {
         let values = object.attributes.values().flat_map(|attribute| &attribute.values);
@@ -93,30 +96,45 @@ struct Pass<'a> {
     view: &'a dyn View,
     rules: &'a RuleSet,
     target: &'a Connector,
-    not_persisted: BTreeSet<(crate::object::ClassName, crate::object::AttributeName)>,
+    not_persisted: BTreeSet<(ClassName, AttributeName)>,
     next: CsId,
-    /// Unlinked target objects that this pass linked.
-    taken: BTreeSet<CsId>,
+    /// Stands for types that the configuration does not describe.
+    unknown_class: TargetClass,
+    vacancies: Vacancies<'a>,
+    /// Metaverse objects that lost their place at the target in this pass.
+    gone: BTreeSet<MvId>,
 }
 
-/// What a metaverse object has, or is to have, at the target.
-enum Place {
-    Nothing,
-    Keep { object: CsObject, link: Link },
-    Leave { object: CsObject, departure: Departure },
+/// What a metaverse object is to have at the target.
+struct Job<'a> {
+    mv: &'a MvObject,
+    target: CsObject,
+    link: Link,
+    contributions: Vec<RuleContribution>,
+    desired: Desired,
 }
 
 // === impl Pass ===
 
 impl<'a> Pass<'a> {
-    fn new(view: &'a dyn View, rules: &'a RuleSet, target: &'a Connector, next: CsId) -> Self {
+    fn new(
+        view: &'a dyn View,
+        rules: &'a RuleSet,
+        target: &'a Connector,
+        next: CsId,
+        released: impl Iterator<Item = &'a Released>,
+    ) -> Self {
         let not_persisted = view.not_persisted(&target.name);
-        Self { view, rules, target, not_persisted, next, taken: BTreeSet::new() }
+        let released: Vec<&Released> = released.collect();
+        let gone = released.iter().map(|released| released.mv).collect();
+        let vacancies = Vacancies::new(view, target, released);
+        let unknown_class = TargetClass::default();
+        Self { view, rules, target, not_persisted, next, unknown_class, vacancies, gone }
     }
 
     fn run(
         &mut self,
-        objects: &[MvObject],
+        objects: &'a [MvObject],
         attributes: &[AttributeMap],
         modules: &dyn Rules,
         outcome: &mut Outcome,
@@ -125,30 +143,19 @@ impl<'a> Pass<'a> {
         let ids: Vec<MvId> = objects.iter().map(|object| object.id).collect();
         let known = self.known(&ids);
         let answers = self.ask(objects, attributes, &known, modules, outcome);
-        let mut placed = vec![];
+        let mut jobs = vec![];
         for (((object, attributes), known), answers) in
             objects.iter().zip(attributes).zip(known).zip(answers)
         {
-            match self.place(object, attributes, known, answers) {
-                Ok((place, contributions)) => placed.push((object, place, contributions)),
+            self.vacancies.advance_to(object.id);
+            match self.place(object, attributes, known, answers, outcome) {
+                Ok(job) => jobs.extend(job),
                 Err(problem) => problems.entry(object.id).or_default().push(problem),
             }
         }
-        let homes = self.homes(&placed);
-        for (object, place, contributions) in placed {
-            match place {
-                Place::Nothing => {}
-                Place::Leave { object, departure } => {
-                    let stays = departure == Departure::Disable;
-                    provision::leave(object, departure, stays, self.target, self.rules, outcome);
-                }
-                Place::Keep { object: target, link } => {
-                    let job = Job { mv: object, target, link, contributions, homes: &homes };
-                    if let Err(problem) = self.export(job, outcome) {
-                        problems.entry(object.id).or_default().push(problem);
-                    }
-                }
-            }
+        let homes = self.homes(&jobs);
+        for job in jobs {
+            self.export(job, &homes, outcome);
         }
     }
 
@@ -206,14 +213,16 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Decides whether the object has a place at the target (11.5 steps 1 to 4).
+    /// Decides whether the object has a place at the target, and what it is to hold there (11.5).
+    /// On any problem everything about the object stays as it was.
     fn place(
         &mut self,
-        object: &MvObject,
+        object: &'a MvObject,
         attributes: &AttributeMap,
         known: Option<CsObject>,
         answers: Answers,
-    ) -> Result<(Place, Vec<RuleContribution>), Problem> {
+        outcome: &mut Outcome,
+    ) -> Result<Option<Job<'a>>, Problem> {
         let contributions = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
         let linking: Vec<RuleId> = contributions
             .iter()
@@ -222,11 +231,26 @@ impl<'a> Pass<'a> {
             .filter(|id| join::can_link(self.rules.rule(*id)))
             .collect();
         self.one_class(object, known.as_ref(), &linking)?;
-        let place = match known {
-            Some(known) => self.stay(known, &linking),
-            None => self.find(object, attributes, &linking)?,
+        let (leaving, home) = match known {
+            Some(known) => match self.kept_link(&known, &linking) {
+                Some(link) => (None, Some((known, link))),
+                None => (Some(known), self.find(object, attributes, &linking)?),
+            },
+            None => (None, self.find(object, attributes, &linking)?),
         };
-        Ok((place, contributions))
+        let replaced = home.is_some();
+        let job = match home {
+            Some((target, link)) => Some(self.job(object, target, link, contributions)?),
+            None => None,
+        };
+        if let Some(known) = leaving {
+            self.leave(known, replaced, outcome);
+        }
+        if let Some(job) = &job {
+            self.vacancies.take(job.target.id);
+            self.next = self.next.max(CsId(job.target.id.0 + 1));
+        }
+        Ok(job)
     }
 
     /// Two target types for one object: only one may be in scope.
@@ -253,78 +277,56 @@ impl<'a> Pass<'a> {
         Err(Problem { kind, object, rule, attribute: None, message })
     }
 
-    /// The object is at the target: does a rule still want it there?
-    fn stay(&self, known: CsObject, linking: &[RuleId]) -> Place {
-        let of_class = |id: &&RuleId| self.rules.rule(**id).cs_class == known.class;
-        let Some(link) = known.link.clone() else { return Place::Nothing };
+    /// The object is at the target: the link that keeps it there, if a rule still wants it.
+    fn kept_link(&self, known: &CsObject, linking: &[RuleId]) -> Option<Link> {
+        let link = known.link.as_ref()?;
         let still = linking.iter().find(|id| self.rules.rule(**id).tag == link.rule);
+        let of_class = |id: &&RuleId| self.rules.rule(**id).cs_class == known.class;
         // The link passes to the first rule that would make it too (provisioning.md 18).
-        match still.or_else(|| linking.iter().find(of_class)) {
-            Some(id) => {
-                let link = Link { rule: self.rules.rule(*id).tag.clone(), ..link };
-                Place::Keep { object: known, link }
-            }
-            None => {
-                let departure = Departure::of(&known, self.target, self.rules);
-                Place::Leave { object: known, departure }
-            }
+        let id = still.or_else(|| linking.iter().find(of_class))?;
+        Some(Link { rule: self.rules.rule(*id).tag.clone(), ..link.clone() })
+    }
+
+    /// No rule wants the object at the target as it is there. `replaced`: but as another.
+    fn leave(&mut self, known: CsObject, replaced: bool, outcome: &mut Outcome) {
+        let departure = Departure::of(&known, self.target, self.rules);
+        let stays_linked = departure == Departure::Disable && !replaced;
+        if !stays_linked {
+            self.gone.extend(known.link.as_ref().map(|link| link.mv));
+        }
+        let left =
+            provision::leave(known, departure, stays_linked, self.target, self.rules, outcome);
+        if let Some((object, keys)) = left {
+            self.vacancies.add(object, &keys);
         }
     }
 
     /// The object is not linked at the target: is it there unlinked, or is it to be created?
     fn find(
-        &mut self,
+        &self,
         object: &MvObject,
         attributes: &AttributeMap,
         linking: &[RuleId],
-    ) -> Result<Place, Problem> {
+    ) -> Result<Option<(CsObject, Link)>, Problem> {
         for id in linking {
-            let found = self.unlinked(*id, attributes);
+            let rule = self.rules.rule(*id);
+            let found = self.vacancies.find(rule, attributes);
             if found.len() > 1 {
                 let message = format!("{} objects of the target match", found.len());
                 let (kind, named) = (ProblemKind::AmbiguousMatch, self.named(object, None));
-                let rule = Some(self.rules.rule(*id).tag.clone());
+                let rule = Some(rule.tag.clone());
                 return Err(Problem { kind, object: named, rule, attribute: None, message });
             }
             if let Some(found) = found.into_iter().next() {
-                self.taken.insert(found.id);
-                let rule = self.rules.rule(*id).tag.clone();
-                let link = Link { mv: object.id, rule, origin: LinkOrigin::Joined };
-                return Ok(Place::Keep { object: found, link });
+                let (mv, rule) = (object.id, rule.tag.clone());
+                return Ok(Some((found, Link { mv, rule, origin: LinkOrigin::Joined })));
             }
         }
         let provisions = |id: &&RuleId| self.rules.rule(**id).link == LinkType::Provision;
-        Ok(linking.iter().find(provisions).map_or(Place::Nothing, |id| self.create(object, *id)))
+        Ok(linking.iter().find(provisions).map(|id| self.create(object, *id)))
     }
 
-    fn unlinked(&self, id: RuleId, attributes: &AttributeMap) -> Vec<CsObject> {
-        let rule = self.rules.rule(id);
-        for group in &rule.join {
-            let mut found: Option<BTreeSet<CsId>> = None;
-            for clause in group {
-                let values = attributes.get(&clause.mv).into_iter().flatten();
-                let keys = values
-                    .filter_map(|value| IndexKey::new(&clause.cs, clause.case_sensitive, value));
-                let matching: BTreeSet<CsId> = keys
-                    .flat_map(|key| self.view.unlinked_targets(&self.target.name, &key))
-                    .filter(|id| !self.taken.contains(id))
-                    .collect();
-                found = Some(match found {
-                    None => matching,
-                    Some(before) => before.intersection(&matching).copied().collect(),
-                });
-            }
-            let ids: Vec<CsId> = found.unwrap_or_default().into_iter().collect();
-            let mut objects = self.view.cs_objects(&ids);
-            objects.retain(|object| object.class == rule.cs_class && object.link.is_none());
-            if !objects.is_empty() {
-                return objects;
-            }
-        }
-        vec![]
-    }
-
-    fn create(&mut self, object: &MvObject, id: RuleId) -> Place {
+    fn create(&self, object: &MvObject, id: RuleId) -> (CsObject, Link) {
         let rule = self.rules.rule(id);
         let link = Link { mv: object.id, rule: rule.tag.clone(), origin: LinkOrigin::Provisioned };
         let created = CsObject {
@@ -339,77 +341,71 @@ impl<'a> Pass<'a> {
             contributions: vec![],
             deprovisioned: false,
         };
-        self.next = CsId(self.next.0 + 1);
-        Place::Keep { object: created, link }
+        (created, link)
     }
 
-    /// Where references to metaverse objects lead at this target: what was there, and what this pass adds.
-    fn homes(&self, placed: &[(&MvObject, Place, Vec<RuleContribution>)]) -> BTreeMap<MvId, CsId> {
-        let mut wanted: BTreeSet<MvId> = BTreeSet::new();
-        for (_, place, contributions) in placed {
-            if matches!(place, Place::Keep { .. }) {
-                wanted.extend(contributions.iter().flat_map(target::referenced));
-            }
-        }
+    /// What the object is to hold, apart from where its references lead.
+    fn job(
+        &self,
+        mv: &'a MvObject,
+        target: CsObject,
+        link: Link,
+        mut contributions: Vec<RuleContribution>,
+    ) -> Result<Job<'a>, Problem> {
+        // A rule about another type of target object says nothing about this one.
+        contributions.retain(|contribution| {
+            let rule = self.rules.by_tag(&contribution.rule).map(|id| self.rules.rule(id));
+            rule.is_some_and(|rule| rule.cs_class == target.class)
+        });
+        let desired = Desired::of(&target, &contributions, self.class(&target), self.rules)
+            .map_err(|misfit| Problem {
+                kind: ProblemKind::MultiToSingle,
+                object: self.named(mv, Some(&target)),
+                rule: Some(self.rules.rule(misfit.rule).tag.clone()),
+                attribute: Some(misfit.attribute),
+                message: misfit.message,
+            })?;
+        Ok(Job { mv, target, link, contributions, desired })
+    }
+
+    fn class(&self, object: &CsObject) -> &TargetClass {
+        self.target.classes.get(&object.class).unwrap_or(&self.unknown_class)
+    }
+
+    /// Where references to metaverse objects lead at this target: what was there, and what this
+    /// pass adds. A disabled object still is somebody to refer to; one that goes is not.
+    fn homes(&self, jobs: &[Job<'_>]) -> BTreeMap<MvId, CsId> {
+        let wanted: BTreeSet<MvId> = jobs.iter().flat_map(|job| job.desired.referenced()).collect();
         let wanted: Vec<MvId> = wanted.into_iter().collect();
         let found = self.view.targets_of(&wanted, &self.target.name);
         let mut homes: BTreeMap<MvId, CsId> =
             wanted.into_iter().zip(found).filter_map(|(mv, cs)| Some((mv, cs?))).collect();
-        for (mv, place, _) in placed {
-            match place {
-                Place::Keep { object, .. } => {
-                    homes.insert(mv.id, object.id);
-                }
-                // A disabled object still is somebody to refer to; one that goes is not.
-                Place::Leave { departure, .. } if *departure != Departure::Disable => {
-                    homes.remove(&mv.id);
-                }
-                Place::Leave { .. } | Place::Nothing => {}
-            }
-        }
+        homes.retain(|mv, _| !self.gone.contains(mv));
+        homes.extend(jobs.iter().map(|job| (job.mv.id, job.target.id)));
         homes
     }
 
-    /// What the object should hold, and the difference to what it holds (11.5 steps 5 to 8).
-    fn export(&self, job: Job<'_>, outcome: &mut Outcome) -> Result<(), Problem> {
-        let Job { mv, mut target, link, contributions, homes } = job;
-        let class = self.target.classes.get(&target.class).cloned().unwrap_or_default();
-        let desired = Desired::of(&target, &contributions, &class, self.rules, homes).map_err(
-            |(rule, attribute, message)| Problem {
-                kind: ProblemKind::MultiToSingle,
-                object: self.named(mv, Some(&target)),
-                rule: Some(self.rules.rule(rule).tag.clone()),
-                attribute: Some(attribute),
-                message,
-            },
-        )?;
-        outcome.counters.omitted_references += desired.omitted;
-        let arrived = target.link.is_none();
-        let export = desired.export(&target, &class, &self.not_persisted, mv.id);
+    /// Stages the difference between what the object should hold and what it holds (11.5 step 8).
+    fn export(&self, job: Job<'_>, homes: &BTreeMap<MvId, CsId>, outcome: &mut Outcome) {
+        let Job { mv, mut target, link, contributions, mut desired } = job;
+        outcome.counters.omitted_references += desired.resolve(homes);
+        let export = desired.export(&target, self.class(&target), &self.not_persisted, mv.id);
         outcome.exports.push((target.id, export));
-        if arrived {
+        if target.link.is_none() {
             outcome.repoint_mv.push(mv.id);
         }
-        if arrived
-            || target.link.as_ref() != Some(&link)
+        let contributions = desired.with_leftovers(contributions, self.rules);
+        let link = Some(link);
+        if target.link != link
             || target.contributions != contributions
-            || target.deprovisioned
+            || target.deprovisioned != desired.revives
         {
-            target.link = Some(link);
+            target.link = link;
             target.contributions = contributions;
-            target.deprovisioned = false;
+            target.deprovisioned = desired.revives;
             outcome.cs.push(CsUpdate::Target { object: target, unlinked: vec![] });
         }
-        Ok(())
     }
-}
-
-struct Job<'a> {
-    mv: &'a MvObject,
-    target: CsObject,
-    link: Link,
-    contributions: Vec<RuleContribution>,
-    homes: &'a BTreeMap<MvId, CsId>,
 }
 
 impl Outcome {
@@ -427,9 +423,4 @@ impl Outcome {
         self.mv.push(MvUpdate::Delete { id });
         self.problems.push((Phase::Outbound, id.0, vec![]));
     }
-}
-
-/// Whether a connector is one that exports go to.
-pub(crate) fn is_target(rules: &RuleSet, name: &crate::object::ConnectorName) -> bool {
-    rules.connector(name).is_some_and(|connector| connector.kind == ConnectorKind::Target)
 }

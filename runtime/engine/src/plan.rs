@@ -1,7 +1,7 @@
 //! The plan: an immutable head over the exports it covers, in their order of delivery.
 //!
-//! The exports of a first synchronization can outgrow memory, so they pass through a [`PlanBuilder`] one
-//! by one; the head that remains counts them and binds them by digest.
+//! The exports of a first synchronization can outgrow memory, so they pass through a
+//! [`PlanBuilder`] one by one; the head that remains counts them and binds them by digest.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -126,6 +126,11 @@ impl<'a> PlanBuilder<'a> {
                 removed.iter().filter(|value| value.is_reference()).count() as u64;
         }
         digest_export(&mut self.digest, export);
+    }
+
+    /// Whether anything is to be taken away, so that the limits have something to measure.
+    pub fn removes(&self) -> bool {
+        self.counts.values().any(|counts| counts.delete + counts.disable > 0)
     }
 
     /// `linked`: how many objects of each target are linked now, for the limits in percent.

@@ -29,8 +29,9 @@ pub(crate) enum Resolution {
 
 /// Resolves one attribute.
 ///
-/// Takes: its contributors in order (precedence, connector order, anchor, flow index), possibly none,
-/// all of one merge class; `form` brings one contributor's values into the form of the side they flow to.
+/// Takes: its contributors in order (precedence, connector order, anchor, flow index), possibly
+/// none, all of one merge class; `form` brings one contributor's values into the form of the side
+/// they flow to.
 /// Gives: what it becomes; `Remove` for none.
 /// Source: provisioning.md 11.4.
 pub(crate) fn resolve(
@@ -82,8 +83,8 @@ fn same(a: &Value, b: &Value, merge: Merge) -> bool {
 
 /// All contributors of some objects, by attribute, each list in order of precedence.
 ///
-/// Takes: the objects in order (connector order, anchor). Rules that the set no longer has, and rules
-/// that put the object out of their scope, contribute nothing.
+/// Takes: the objects in order (connector order, anchor). Rules that the set no longer has, and
+/// rules that put the object out of their scope, contribute nothing.
 pub(crate) fn contributors<'a>(
     objects: impl IntoIterator<Item = (&'a CsObject, &'a [RuleContribution])>,
     rules: &RuleSet,
@@ -110,8 +111,8 @@ pub(crate) fn contributors<'a>(
     by_attribute
 }
 
-/// The merge class of an attribute: that of its first contributor, since the loader saw to it that rules
-/// which can meet agree.
+/// The merge class of an attribute: that of its first contributor, since the loader saw to it that
+/// rules which can meet agree.
 pub(crate) fn merge_of(
     attribute: &AttributeName,
     contributors: &[Contributor<'_>],
@@ -172,8 +173,8 @@ pub enum Role {
 
 /// The whole story of each attribute, winners and losers, for `explain`.
 ///
-/// Takes: objects in order (connector order, anchor) with their contributions. Gives: entries in order of
-/// precedence. Source: P-04.
+/// Takes: objects in order (connector order, anchor) with their contributions. Gives: entries in
+/// order of precedence. Source: P-04.
 pub fn lineage(
     objects: &[CsObject],
     rules: &RuleSet,

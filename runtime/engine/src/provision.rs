@@ -4,9 +4,9 @@
 use crate::connector_space::{CsObject, Presence};
 use crate::export::{AttributeChange, Export, ExportOp};
 use crate::metaverse::MvObject;
-use crate::outbound::is_target;
-use crate::rule::{Connector, LinkType, OnDelete, RuleSet, TargetClass};
+use crate::rule::{Connector, ConnectorKind, LinkType, OnDelete, RuleSet, TargetClass};
 use crate::target;
+use crate::vacancy::Released;
 use crate::view::{CsUpdate, IndexKey, Outcome, View};
 
 /// How an object leaves its target.
@@ -23,8 +23,8 @@ pub(crate) enum Departure {
 // === impl Departure ===
 
 impl Departure {
-    /// Only a link of an outbound Provision rule ends in more than letting go. A rule that is no longer in
-    /// the set cannot say what to do: the object is left alone.
+    /// Only a link of an outbound Provision rule ends in more than letting go. A rule that is no
+    /// longer in the set cannot say what to do: the object is left alone.
     pub fn of(object: &CsObject, target: &Connector, rules: &RuleSet) -> Self {
         if object.presence == Presence::ExportOnly {
             return Self::Cancel;
@@ -46,8 +46,9 @@ impl Departure {
     }
 }
 
-/// Takes a target object out of service. `stays_linked`: it remains the place of its metaverse object,
-/// which may be wanted there again.
+/// Takes a target object out of service. `stays_linked`: it remains the place of its metaverse
+/// object, which may be wanted there again. Gives the object as it is then, with the keys by which
+/// it is found again, if it is free for others now.
 pub(crate) fn leave(
     mut object: CsObject,
     departure: Departure,
@@ -55,14 +56,14 @@ pub(crate) fn leave(
     target: &Connector,
     rules: &RuleSet,
     outcome: &mut Outcome,
-) {
+) -> Option<(CsObject, Vec<IndexKey>)> {
     if !stays_linked {
         outcome.repoint_mv.extend(object.link.as_ref().map(|link| link.mv));
     }
     if departure == Departure::Cancel {
         outcome.exports.push((object.id, None));
         outcome.cs.push(CsUpdate::Forget { id: object.id });
-        return;
+        return None;
     }
     let class = target.classes.get(&object.class).cloned().unwrap_or_default();
     let export = match departure {
@@ -72,48 +73,59 @@ pub(crate) fn leave(
     };
     outcome.exports.push((object.id, export));
     let deprovisioned = departure != Departure::LetGo;
-    if stays_linked && object.deprovisioned == deprovisioned && object.contributions.is_empty() {
-        return;
+    if stays_linked {
+        if object.deprovisioned != deprovisioned || !object.contributions.is_empty() {
+            object.contributions = vec![];
+            object.deprovisioned = deprovisioned;
+            outcome.cs.push(CsUpdate::Target { object, unlinked: vec![] });
+        }
+        return None;
     }
-    let unlinked = if stays_linked { vec![] } else { unlinked_keys(&object, rules) };
-    if !stays_linked {
-        object.link = None;
-    }
+    let unlinked = unlinked_keys(&object, rules);
+    object.link = None;
     object.contributions = vec![];
     object.deprovisioned = deprovisioned;
-    outcome.cs.push(CsUpdate::Target { object, unlinked });
+    outcome.cs.push(CsUpdate::Target { object: object.clone(), unlinked: unlinked.clone() });
+    Some((object, unlinked))
 }
 
-/// Takes down metaverse objects that nothing keeps: their targets leave, their other sources wait again.
+/// Takes down metaverse objects that nothing keeps: their targets leave, their other sources wait
+/// again. Gives the target objects that are free now, in order of `dying`.
 pub(crate) fn take_down(
     view: &dyn View,
     dying: &[MvObject],
     rules: &RuleSet,
     outcome: &mut Outcome,
-) {
+) -> Vec<Released> {
     let ids: Vec<_> = dying.iter().map(|object| object.id).collect();
     let linked = view.linked(&ids);
-    for id in ids {
-        outcome.delete_mv(id);
+    let mut released = vec![];
+    for mv in ids {
+        outcome.delete_mv(mv);
         let objects: Vec<_> =
-            linked.get(&id).into_iter().flatten().map(|linked| linked.cs).collect();
-        for object in view.cs_objects(&objects) {
-            if is_target(rules, &object.connector) {
-                let target = rules.connector(&object.connector).expect("a target is a connector");
+            linked.get(&mv).into_iter().flatten().map(|linked| linked.cs).collect();
+        outcome.repoint_mv.push(mv);
+        for mut object in view.cs_objects(&objects) {
+            let connector = rules.connector(&object.connector);
+            if let Some(target) = connector.filter(|c| c.kind == ConnectorKind::Target) {
                 let departure = Departure::of(&object, target, rules);
-                leave(object, departure, false, target, rules, outcome);
+                object.link = None;
+                let left = leave(object, departure, false, target, rules, outcome);
+                released.extend(left.map(|(object, keys)| Released { mv, object, keys }));
             } else {
-                outcome.repoint_cs.push(object.id);
-                outcome.dirty_cs.insert(object.id);
-                outcome.cs.push(CsUpdate::Source {
-                    id: object.id,
-                    link: None,
-                    contributions: vec![],
-                    waiting: vec![],
-                });
+                disconnect(&object, outcome);
             }
         }
     }
+    released
+}
+
+/// A source object that was only joined to a metaverse object that died: it may join another.
+fn disconnect(object: &CsObject, outcome: &mut Outcome) {
+    outcome.repoint_cs.push(object.id);
+    outcome.dirty_cs.insert(object.id);
+    let (link, contributions, waiting) = (None, vec![], vec![]);
+    outcome.cs.push(CsUpdate::Source { id: object.id, link, contributions, waiting });
 }
 
 /// `None` where the object is disabled already.
@@ -161,4 +173,53 @@ pub(crate) fn unlinked_keys(object: &CsObject, rules: &RuleSet) -> Vec<IndexKey>
         }
     }
     keys.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connector_space::{Link, LinkOrigin, MvId};
+    use crate::object::Value;
+    use crate::rule::{Direction, RuleTag};
+    use crate::testing::{cs_object, rule, rule_set};
+
+    fn check(link: LinkType, on_delete: OnDelete, can_disable: bool, expected: Departure) {
+        let made = rule("out", Direction::Outbound, 1);
+        let made = crate::rule::Rule { link, on_delete, ..made };
+        let mut rules = rule_set(ConnectorKind::Target, vec![made]);
+        let disable = can_disable.then(|| ("active".into(), Value::Boolean(false)));
+        let class = TargetClass { disable, ..TargetClass::default() };
+        rules.connectors[0].classes.insert("user".into(), class);
+        let mut object = cs_object(1);
+        let (rule, origin) = (RuleTag("out".into()), LinkOrigin::Provisioned);
+        object.link = Some(Link { mv: MvId(1), rule, origin });
+        let target = &rules.connectors[0];
+        let of = |object: &CsObject| Departure::of(object, target, &rules);
+        assert_eq!(of(&object), expected, "{link:?} {on_delete:?} {can_disable}");
+        object.presence = Presence::ExportOnly;
+        assert_eq!(of(&object), Departure::Cancel, "what was never created");
+    }
+
+    #[test]
+    fn only_a_provision_rule_ends_in_more_than_letting_go() {
+        use LinkType::{Join, Provision, StickyJoin};
+        check(Provision, OnDelete::Disable, true, Departure::Disable);
+        check(Provision, OnDelete::Disable, false, Departure::LetGo);
+        check(Provision, OnDelete::Delete, true, Departure::Delete);
+        check(Provision, OnDelete::Keep, true, Departure::LetGo);
+        for link in [Join, StickyJoin] {
+            for action in [OnDelete::Disable, OnDelete::Delete, OnDelete::Keep] {
+                check(link, action, true, Departure::LetGo);
+            }
+        }
+    }
+
+    #[test]
+    fn an_object_whose_rule_is_gone_is_left_alone() {
+        let rules = rule_set(ConnectorKind::Target, vec![]);
+        let mut object = cs_object(1);
+        let (rule, origin) = (RuleTag("gone".into()), LinkOrigin::Provisioned);
+        object.link = Some(Link { mv: MvId(1), rule, origin });
+        assert_eq!(Departure::of(&object, &rules.connectors[0], &rules), Departure::LetGo);
+    }
 }

@@ -1,6 +1,7 @@
 //! The rule set: what the manifest says, in the form the engine works with.
 //!
-//! A [`RuleSet`] is made once, validated, and never changes; the engine trusts what the loader checked.
+//! A [`RuleSet`] is made once, validated, and never changes; the engine trusts what the loader
+//! checked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -212,7 +213,8 @@ pub struct Connector {
 pub struct Thresholds {
     /// Deletes and disables together: at most so many ...
     pub removals_max: u64,
-    /// ... and at most so many percent of the linked objects, but never fewer than `removals_floor`.
+    /// ... and at most so many percent of the linked objects, but never fewer than
+    /// `removals_floor`.
     pub removals_percent: u64,
     pub removals_floor: u64,
 }
@@ -297,8 +299,8 @@ impl RuleSet {
             .collect()
     }
 
-    /// Metaverse attributes by which inbound rules join objects of one type: the join index holds them.
-    /// With each: whether some rule compares it exactly.
+    /// Metaverse attributes by which inbound rules join objects of one type: the join index holds
+    /// them. With each: whether some rule compares it exactly.
     pub fn join_attributes(&self, mv_class: &ClassName) -> BTreeSet<(AttributeName, bool)> {
         self.rules
             .iter()

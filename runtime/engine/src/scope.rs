@@ -1,4 +1,5 @@
-//! Does a rule apply to an object? Groups are alternatives; inside a group every clause must hold (R14).
+//! Does a rule apply to an object? Groups are alternatives; inside a group every clause must hold
+//! (R14).
 
 use crate::object::{AttributeMap, AttributeName, Value};
 
@@ -29,7 +30,8 @@ pub enum Operator {
 pub struct Clause {
     pub attribute: AttributeName,
     pub operator: Operator,
-    /// As written in the manifest, parameters already filled in. Empty where the operator takes none.
+    /// As written in the manifest, parameters already filled in. Empty where the operator takes
+    /// none.
     pub value: String,
     pub case_sensitive: bool,
 }

@@ -4,11 +4,12 @@
 //! what directories showed ──inbound──▶ metaverse ──outbound──▶ pending exports ──▶ plan
 //! ```
 //!
-//! Source objects whose content or rules changed are queued. [`inbound`] takes some of them: it tests
-//! scope, asks the rules, joins or provisions, and resolves who wins each attribute. Metaverse objects
-//! that changed by it are queued in turn, and [`outbound`] takes some of those: it decides which target
-//! object each should have, what that should hold, and stages the difference to what the target is known
-//! to hold. When both queues are empty, the pending exports are the plan.
+//! Source objects whose content or rules changed are queued. [`inbound`] takes some of them: it
+//! tests scope, asks the rules, joins or provisions, and resolves who wins each attribute.
+//! Metaverse objects that changed by it are queued in turn, and [`outbound`] takes some of those:
+//! it decides which target object each should have, what that should hold, and stages the
+//! difference to what the target is known to hold. When both queues are empty, the pending exports
+//! are the plan.
 //!
 //! Both are functions of what a [`View`](crate::view::View) shows; what they want written is their
 //! [`Outcome`](crate::view::Outcome). So a dry run is a run whose outcomes land in a copy.

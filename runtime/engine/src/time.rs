@@ -23,7 +23,8 @@ impl Timestamp {
     }
 }
 
-/// Year, month and day of a day number counted from 1970-01-01, in the proleptic Gregorian calendar.
+/// Year, month and day of a day number counted from 1970-01-01, in the proleptic Gregorian
+/// calendar.
 fn civil(days: i64) -> (i64, i64, i64) {
     // Counted from 0000-03-01, so that a leap day ends its year and every 400 years are alike.
     let shifted = days + 719_468;

@@ -1,5 +1,5 @@
-//! What the engine reads, and what it wants written. It reads through [`View`] and writes nothing: the
-//! whole effect of a pass is its [`Outcome`], so a dry run cannot differ from a run.
+//! What the engine reads, and what it wants written. It reads through [`View`] and writes nothing:
+//! the whole effect of a pass is its [`Outcome`], so a dry run cannot differ from a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,8 @@ use crate::rule::RuleTag;
 
 /// A key of one of the indexes by value.
 ///
-/// `scope` says of which attribute and whether case counts; `value` is the value, folded if it does not.
+/// `scope` says of which attribute and whether case counts; `value` is the value, folded if it does
+/// not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IndexKey {
     pub scope: String,
@@ -52,27 +53,31 @@ pub struct LinkedObject {
     pub connector: ConnectorName,
 }
 
-/// A consistent picture of the state. Called synchronously; an object that is not there is left out.
+/// A consistent picture of the state. Called synchronously; an object that is not there is left
+/// out.
 ///
-/// A view that fails to read answers as if nothing were there and remembers the failure: whoever made it
-/// must ask it before believing the outcome.
+/// A view that fails to read answers as if nothing were there and remembers the failure: whoever
+/// made it must ask it before believing the outcome.
 pub trait View {
-    /// Takes ids in any order. Gives what exists of them, by id. References are among the attributes.
+    /// Takes ids in any order. Gives what exists of them, by id. References are among the
+    /// attributes.
     fn cs_objects(&self, ids: &[CsId]) -> Vec<CsObject>;
     fn mv_objects(&self, ids: &[MvId]) -> Vec<MvObject>;
     /// Links of each metaverse object, by id of the linked object. Without links: no entry.
     fn linked(&self, ids: &[MvId]) -> BTreeMap<MvId, Vec<LinkedObject>>;
     /// Metaverse objects with this value, by id.
     fn join_candidates(&self, key: &IndexKey) -> Vec<MvId>;
-    /// Unlinked source objects that would join by this value, by id.
+    /// Source objects that wait for a metaverse object with this value, by id.
     fn waiting(&self, key: &IndexKey) -> Vec<CsId>;
     /// Unlinked objects of a target with this value, by id.
     fn unlinked_targets(&self, connector: &ConnectorName, key: &IndexKey) -> Vec<CsId>;
     /// One answer for each key, in the same order.
     fn resolve(&self, keys: &[ReferenceKey]) -> Vec<Option<Resolved>>;
-    /// The object of `connector` that each metaverse object is linked to; one answer each, in order.
+    /// The object of `connector` that each metaverse object is linked to; one answer each, in
+    /// order.
     fn targets_of(&self, ids: &[MvId], connector: &ConnectorName) -> Vec<Option<CsId>>;
-    /// Attributes that this target was seen not to keep: they are not written any more (delivery.md 7).
+    /// Attributes that this target was seen not to keep: they are not written any more (delivery.md
+    /// 7).
     fn not_persisted(&self, connector: &ConnectorName) -> BTreeSet<(ClassName, AttributeName)>;
     /// The first free ids. The engine counts on from there.
     fn next_ids(&self) -> (CsId, MvId);
@@ -86,11 +91,12 @@ pub enum CsUpdate {
         id: CsId,
         link: Option<Link>,
         contributions: Vec<RuleContribution>,
-        /// Keys under which it waits for a metaverse object: only while it is not linked.
+        /// Keys under which it waits for a metaverse object: while it is not linked, or cannot be
+        /// linked as its rules want.
         waiting: Vec<IndexKey>,
     },
-    /// A target object after the outbound rules, new ones (`ExportOnly`) included. `anchor`, `dn` and
-    /// the confirmed attributes of a known object stay as they are in the store.
+    /// A target object after the outbound rules, new ones (`ExportOnly`) included. `anchor`, `dn`
+    /// and the confirmed attributes of a known object stay as they are in the store.
     Target {
         object: CsObject,
         /// Keys under which it can be found again: only while it is not linked.
@@ -147,12 +153,15 @@ impl Counters {
     }
 }
 
-/// Everything that one pass wants written, in one transaction.
+/// Everything that one pass wants written, in one transaction. Where an object is named twice, the
+/// later entry is what counts: one metaverse object may take over what another left in the same
+/// pass.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     pub cs: Vec<CsUpdate>,
     pub mv: Vec<MvUpdate>,
-    /// The pending export of each target object that was looked at: `None` means there is none any more.
+    /// The pending export of each target object that was looked at: `None` means there is none any
+    /// more.
     pub exports: Vec<(CsId, Option<Export>)>,
     /// Problems by what was evaluated: a `CsId` inbound, a `MvId` outbound. An empty list clears.
     pub problems: Vec<(Phase, i64, Vec<Problem>)>,
