@@ -1,0 +1,33 @@
+//! Why a module or the host itself cannot be used.
+
+/// Why a module was refused, or a warning about it (rules.md 6). The caller adds rule, file and
+/// line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message} ({code})")]
+pub struct LoadError {
+    /// `K0501` to `K0514`.
+    pub code: &'static str,
+    pub message: String,
+    /// How to mend it.
+    pub hint: Option<String>,
+}
+
+impl LoadError {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None }
+    }
+
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Why there is no host at all.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    #[error("cannot set up the WebAssembly engine: {message}")]
+    Engine { message: String },
+    #[error("cannot start the thread that keeps the deadlines of rules")]
+    Ticker(#[source] std::io::Error),
+}

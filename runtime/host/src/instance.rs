@@ -1,0 +1,212 @@
+//! One instance of a module: started fresh, asked for its contract, then asked about objects one by
+//! one, each under its own deadline. After a [`Fault`] it is of no further use.
+
+use std::time::Duration;
+
+use kakehi_engine::flow::Trap;
+use wasmtime::{Engine, ResourceLimiter, Store};
+
+use crate::abi::{RuleInstance, RuleModule, latest};
+use crate::engine::EPOCH_TICK;
+use crate::fault::Fault;
+use crate::log::InstanceLog;
+use crate::text::{GUEST_TEXT_BYTES_MAX, clean};
+
+/// Linear memory of an instance, all its memories together: the largest language rests at 12.7 MiB,
+/// and 50,000 values take 18 more.
+const MEMORY_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
+
+/// Time for one object, without its values: 250 times what the slowest language needs.
+const TIME_DEFAULT: Duration = Duration::from_millis(100);
+
+/// What one call may answer: a group of 50,000 members needs 5 MiB.
+const OUTPUT_BYTES_DEFAULT: usize = 8 * 1024 * 1024;
+
+/// Additional time for each value passed in: five times what the slowest language needs.
+const TIME_PER_VALUE: Duration = Duration::from_micros(10);
+
+/// Time to start an instance and describe it: languages with a runtime need a millisecond.
+const DESCRIBE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Elements of all tables of an instance: every SDK language fits.
+const TABLE_ELEMENTS_MAX: usize = 100_000;
+
+/// What one instance may use (rules.md 5.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Linear memory in bytes.
+    pub memory_bytes: usize,
+    /// Time per object, to which 10 us for each of its values are added.
+    pub time: Duration,
+    /// What one call may answer, in bytes as the interface counts them.
+    pub output_bytes: usize,
+    /// Instructions per object, roughly; `None`: not counted.
+    pub fuel: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: MEMORY_BYTES_DEFAULT,
+            time: TIME_DEFAULT,
+            output_bytes: OUTPUT_BYTES_DEFAULT,
+            fuel: None,
+        }
+    }
+}
+
+/// What the host remembers of a running instance.
+pub(crate) struct GuestState {
+    pub(crate) log: InstanceLog,
+    pub(crate) now: Now,
+    memory_bytes_max: usize,
+    /// Of all memories together: a component may have many.
+    memory_bytes: usize,
+    memory_refused: bool,
+    table_elements: usize,
+}
+
+/// Whether a guest may ask for the instant of the run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Now {
+    Describing,
+    NotVolatile,
+    /// Unix seconds.
+    At(i64),
+}
+
+/// A guest asked for the instant and may not know it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NowRefused {
+    #[error("called `now` while it described itself")]
+    Describing,
+    #[error("called `now`, but its contract does not say `volatile`")]
+    NotVolatile,
+}
+
+impl Now {
+    pub(crate) fn unix_seconds(self) -> Result<i64, NowRefused> {
+        match self {
+            Self::At(seconds) => Ok(seconds),
+            Self::Describing => Err(NowRefused::Describing),
+            Self::NotVolatile => Err(NowRefused::NotVolatile),
+        }
+    }
+}
+
+impl ResourceLimiter for GuestState {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
+        let allowed = total <= self.memory_bytes_max;
+        if allowed {
+            self.memory_bytes = total;
+        }
+        self.memory_refused |= !allowed;
+        Ok(allowed)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
+        let allowed = total <= TABLE_ELEMENTS_MAX;
+        if allowed {
+            self.table_elements = total;
+        }
+        Ok(allowed)
+    }
+}
+
+pub(crate) struct Instance {
+    store: Store<GuestState>,
+    rule: Box<dyn RuleInstance>,
+    limits: Limits,
+}
+
+// === impl Instance ===
+
+impl Instance {
+    /// Gives a fresh instance with its contract, or with its own words on what is wrong with
+    /// `config`.
+    ///
+    /// Errors: the start itself failed or hit a limit.
+    pub(crate) fn start(
+        engine: &Engine,
+        module: &dyn RuleModule,
+        limits: Limits,
+        log: InstanceLog,
+        config: &str,
+    ) -> Result<(Self, Result<latest::Contract, String>), Fault> {
+        let mut store = Store::new(
+            engine,
+            GuestState {
+                log,
+                now: Now::Describing,
+                memory_bytes_max: limits.memory_bytes,
+                memory_bytes: 0,
+                memory_refused: false,
+                table_elements: 0,
+            },
+        );
+        store.limiter(|state| state);
+        // It is counted anew in every call.
+        store.set_hostcall_fuel(limits.output_bytes);
+        let describing =
+            Limits { time: DESCRIBE_TIME_MAX, fuel: limits.fuel.map(|_| u64::MAX), ..limits };
+        allow(&mut store, &describing);
+        let rule = module.start(&mut store).map_err(|error| fault(&error, &describing, &store))?;
+        let contract = rule
+            .describe(&mut store, config)
+            .map_err(|error| fault(&error, &describing, &store))?
+            .map_err(|refusal| clean(&refusal, GUEST_TEXT_BYTES_MAX));
+        Ok((Self { store, rule, limits }, contract))
+    }
+
+    /// Asks about one object, which has so many values.
+    pub(crate) fn apply(
+        &mut self,
+        entry: &latest::Entry,
+        values: usize,
+        now: Now,
+    ) -> Result<latest::Verdict, Fault> {
+        let values = u32::try_from(values).unwrap_or(u32::MAX);
+        let limits = Limits {
+            time: self.limits.time.saturating_add(TIME_PER_VALUE.saturating_mul(values)),
+            ..self.limits
+        };
+        allow(&mut self.store, &limits);
+        self.store.data_mut().now = now;
+        self.rule.apply(&mut self.store, entry).map_err(|error| fault(&error, &limits, &self.store))
+    }
+}
+
+/// Grants one call its time and fuel.
+fn allow(store: &mut Store<GuestState>, limits: &Limits) {
+    store.data_mut().memory_refused = false;
+    let ticks = limits.time.as_nanos().div_ceil(EPOCH_TICK.as_nanos());
+    // One more, since the tick under way may be all but over.
+    store.set_epoch_deadline(u64::from(u32::try_from(ticks).unwrap_or(u32::MAX)) + 1);
+    if let Some(fuel) = limits.fuel {
+        store.set_fuel(fuel).expect("a rule that limits fuel runs on the metered engine");
+    }
+}
+
+fn fault(error: &wasmtime::Error, limits: &Limits, store: &Store<GuestState>) -> Fault {
+    Fault::new(error, limits, store.data().memory_refused)
+}
+
+impl Fault {
+    /// The same fault, met by a fresh instance: it concerns every object that waits for one.
+    pub(crate) fn at_start(self) -> Self {
+        let message = format!("cannot start an instance: {}", self.message);
+        Self { trap: Trap::Start, message }
+    }
+}
