@@ -31,6 +31,10 @@ pub struct SourceState {
     pub generation: u64,
     /// When the last complete listing ended.
     pub last_full: Option<i64>,
+    /// Objects that the last complete listing showed: what a suspicious delta is measured by.
+    pub objects: u64,
+    /// The last poll met a server whose state was older than ours (L-75).
+    pub behind: bool,
     /// LDIF: digest of each change file that was taken, by name (L-92).
     pub files: BTreeMap<String, String>,
 }
@@ -79,7 +83,8 @@ pub struct Entry {
     pub anchor: Anchor,
     pub dn: String,
     pub class: ClassName,
-    /// References are [`Value::Reference`](kakehi_engine::object::Value) with the DN as the server wrote it.
+    /// References are [`Value::Reference`](kakehi_engine::object::Value) with the DN as the server
+    /// wrote it.
     pub attributes: AttributeMap,
 }
 
@@ -149,7 +154,8 @@ pub trait Directory: Send {
     async fn probe(&mut self) -> Result<SourceReport, DirectoryError>;
 }
 
-/// Why a source could not be read (ldap.md 9). The texts name source, host and operation, never values.
+/// Why a source could not be read (ldap.md 9). The texts name source, host and operation, never
+/// values.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
     #[error("source `{source_name}`: {message}")]
@@ -179,7 +185,8 @@ pub struct RemoteObject {
     pub attributes: AttributeMap,
 }
 
-/// What to look an object up by: the attributes of [`TargetClass::match_by`] that it has, in that order.
+/// What to look an object up by: the attributes of [`TargetClass::match_by`] that it has, in that
+/// order.
 ///
 /// [`TargetClass::match_by`]: kakehi_engine::rule::TargetClass
 pub type MatchKeys = Vec<(AttributeName, String)>;
@@ -205,8 +212,12 @@ pub enum WriteOp {
 pub trait TargetReader: Send + Sync {
     fn name(&self) -> &ConnectorName;
 
-    /// Looks objects of one class up, each by its keys. Gives, for each, every object verified to match
-    /// the first key that matched any: none, one, or several. Many look-ups are answered from one listing.
+    /// Begins a cycle: look-ups see the target as it is from now on.
+    async fn begin_cycle(&self);
+
+    /// Looks objects of one class up, each by its keys. Gives, for each, every object verified to
+    /// match the first key that matched any: none, one, or several. Many look-ups are answered from
+    /// one listing.
     async fn find(
         &self,
         class: &ClassName,
@@ -234,7 +245,8 @@ pub trait Target: TargetReader {
     fn reader(&self) -> &dyn TargetReader;
 }
 
-/// Why a target did not do what it was asked. The variant decides what follows, never the text (S-12).
+/// Why a target did not do what it was asked. The variant decides what follows, never the text
+/// (S-12).
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     /// Nothing was done; counts no attempt. The object waits for the target.

@@ -1,4 +1,4 @@
-//! The shell around the engine: everything that touches the world.
+//! The shell around the engine: everything that touches the world. `runtime/README.md` is the map.
 
+pub mod config;
 pub mod edge;
-pub mod store;

@@ -1,0 +1,95 @@
+//! How rule modules are loaded and run: what was typed flows in, what the host is made from flows
+//! out.
+
+use std::path::{Path, PathBuf};
+
+use super::check::{Bounds, WEAKENED, limit, within};
+use super::finding::Findings;
+use super::quantity::{Size, Span};
+use super::raw::{PolicyRaw, RulesRaw};
+use super::yaml::At;
+
+/// Where compiled modules are kept.
+pub const CACHE: &str = "/var/cache/kakehi";
+/// Objects given to a fresh instance: its start is spread over them (rules.md 5.5).
+pub const BATCH: Bounds<u32> = Bounds { default: 256, min: 1, max: 4096 };
+/// Linear memory of an instance: Python rests at 13 MiB, 50,000 values take up to 18 (rules.md
+/// 5.4).
+pub const MEMORY: Bounds<Size> =
+    Bounds { default: Size(64 << 20), min: Size(1 << 20), max: Size(1 << 30) };
+/// The fixed part of the time for one object: the slowest engine tried needs 0.4 ms (rules.md 5.4).
+pub const TIME: Bounds<Span> = Bounds {
+    default: Span::from_millis(100),
+    min: Span::from_millis(10),
+    max: Span::from_secs(60),
+};
+/// Output of one call: 50,000 member DNs need 5 MiB (rules.md 5.4).
+pub const OUTPUT: Bounds<Size> =
+    Bounds { default: Size(8 << 20), min: Size(64 << 10), max: Size(256 << 20) };
+
+const NOT_YET: &str = "K0160";
+
+/// Which modules are loaded (rules.md 4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// Only those whose SHA-256 stands in the manifest.
+    #[default]
+    Pinned,
+    /// Any: for authors of rules.
+    Open,
+}
+
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub policy: Policy,
+    pub cache: PathBuf,
+    pub batch: u32,
+    /// What a rule may take where the manifest says nothing else.
+    pub memory: Size,
+    pub time: Span,
+    pub output: Size,
+}
+
+// === impl Policy ===
+
+impl Policy {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pinned => "pinned",
+            Self::Open => "open",
+        }
+    }
+}
+
+pub(super) fn rules(raw: RulesRaw, folder: &Path, findings: &mut Findings) -> Rules {
+    let limits = raw.limits;
+    Rules {
+        policy: policy(raw.policy, findings),
+        cache: folder.join(raw.cache.unwrap_or_else(|| CACHE.into())),
+        batch: within(findings, "rules.batch", raw.batch, &BATCH),
+        memory: limit(findings, "rules.limits.memory", limits.memory, &MEMORY),
+        time: limit(findings, "rules.limits.time", limits.time, &TIME),
+        output: limit(findings, "rules.limits.output", limits.output, &OUTPUT),
+    }
+}
+
+fn policy(raw: Option<At<PolicyRaw>>, findings: &mut Findings) -> Policy {
+    let Some(At { value, mark }) = raw else { return Policy::default() };
+    match value {
+        PolicyRaw::Pinned => Policy::Pinned,
+        PolicyRaw::Open => {
+            findings
+                .warning(WEAKENED, "`rules.policy` is `open`: modules are run whatever they hold")
+                .at(mark)
+                .hint("use `pinned` wherever real data is");
+            Policy::Open
+        }
+        PolicyRaw::Signed => {
+            findings
+                .error(NOT_YET, "`rules.policy: signed` comes with a later version")
+                .at(mark)
+                .hint("use `pinned`");
+            Policy::Pinned
+        }
+    }
+}
