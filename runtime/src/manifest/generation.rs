@@ -1,0 +1,480 @@
+//! A generation: the manifest, the modules it names and the configuration around it flow in; an
+//! immutable rule set with its loaded modules flows out, or every finding (S-05).
+//!
+//! Start and reload take this one path.
+
+mod digest;
+mod module;
+mod path;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use kakehi_engine::object::{ClassName, ConnectorName};
+use kakehi_engine::rule::{
+    Connector, ConnectorKind, Contract, Direction, Merge, ModuleIdentity, OnDelete, Rule, RuleSet,
+    RuleTag, RulesetDigest, TargetClass, Thresholds,
+};
+use kakehi_host::{Host, Limits, LoadedModule};
+
+use self::module::Modules;
+use super::codes::{BAD_PATH, CANNOT_DISABLE, CONNECTORS_DIFFER, MERGE_CLASH, UNKNOWN_CLASS};
+use super::{Manifest, ManifestConnector, ManifestRule, PURPOSE};
+use crate::config::finding::{Finding, Findings};
+use crate::config::rules::Policy;
+use crate::config::system::SystemKind;
+
+/// What a run works with: rules, and the module of each by its
+/// [`RuleId`](kakehi_engine::rule::RuleId).
+pub struct Generation {
+    pub rules: Arc<RuleSet>,
+    pub modules: kakehi_host::Generation,
+}
+
+/// What the configuration says around a manifest.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// Every connector that is configured.
+    pub connectors: &'a [(ConnectorName, SystemKind)],
+    /// The object types of every target.
+    pub classes: &'a BTreeMap<ConnectorName, BTreeMap<ClassName, TargetClass>>,
+    pub thresholds: &'a BTreeMap<ConnectorName, Thresholds>,
+    pub policy: Policy,
+    /// What a rule may take where the manifest says nothing else.
+    pub limits: Limits,
+}
+
+/// Makes a generation of a manifest.
+///
+/// Gives: the generation and the warnings. Errors: everything that is wrong, in the order of the
+/// files; faults of the manifest hide those of the modules, which would be loaded for nothing.
+pub fn load(
+    path: &Path,
+    surroundings: &Surroundings<'_>,
+    host: &Host,
+) -> Result<(Generation, Vec<Finding>), Vec<Finding>> {
+    let (manifest, mut all) = super::load(path)?;
+    let mut findings = Findings::new(path, PURPOSE);
+    let connectors = connectors(&manifest, surroundings, &mut findings);
+    let mut modules = Modules::new(path, host, surroundings);
+    let mut rules = vec![];
+    let mut loaded = vec![];
+    for rule in &manifest.rules {
+        let on_delete = on_delete(rule, surroundings, &mut findings);
+        let Some((module, contract)) = modules.load(rule, &mut findings) else { continue };
+        if rule.draft.direction == Direction::Outbound {
+            paths(rule, &contract, &mut findings);
+        }
+        rules.push(engine_rule(rule, on_delete, contract, &module));
+        loaded.push(module);
+    }
+    if !findings.has_errors() {
+        merge_clashes(&manifest.rules, &rules, &mut findings);
+    }
+    let failed = findings.has_errors();
+    all.extend(findings.into_sorted());
+    all.sort_by(|a, b| a.place.cmp(&b.place));
+    // One rule on ten connectors has its faults ten times.
+    all.dedup();
+    if failed {
+        return Err(all);
+    }
+    let mut rules = RuleSet {
+        digest: RulesetDigest(String::new()),
+        connectors,
+        rules,
+        compat: manifest.compat,
+    };
+    rules.digest = digest::of(&rules);
+    let modules = kakehi_host::Generation::new(loaded);
+    Ok((Generation { rules: Arc::new(rules), modules }, all))
+}
+
+/// The connectors of the manifest must be those of the configuration.
+/// Whether a configured system can be what the manifest says. A file can hold the entries of any
+/// directory.
+fn stands_for(configured: SystemKind, kind: SystemKind) -> bool {
+    let file_of_a_directory = configured == SystemKind::Ldif && kind != SystemKind::Scim;
+    file_of_a_directory || configured.is_a(kind) || kind.is_a(configured)
+}
+
+fn connectors(
+    manifest: &Manifest,
+    surroundings: &Surroundings<'_>,
+    findings: &mut Findings,
+) -> Vec<Connector> {
+    for (name, _) in surroundings.connectors {
+        if !manifest.connectors.iter().any(|connector| connector.name == *name) {
+            findings
+                .error(CONNECTORS_DIFFER, format_args!("the connector `{name}` is not listed"))
+                .hint("add it to `connectors`, as the last one if it is new");
+        }
+    }
+    let mut connectors = vec![];
+    for ManifestConnector { name, kind, mark, order, .. } in &manifest.connectors {
+        let configured = surroundings.connectors.iter().find(|(known, _)| known == name);
+        match configured {
+            None => {
+                let names = surroundings.connectors.iter().map(|(name, _)| name.as_str());
+                findings
+                    .error(CONNECTORS_DIFFER, format_args!("`{name}` is not configured"))
+                    .at(*mark)
+                    .hint_nearest(name.as_str(), names);
+            }
+            Some((_, configured)) if !stands_for(*configured, *kind) => {
+                let message = format_args!("`{name}` is of the kind `{kind}`, not `{configured}`");
+                findings
+                    .error(CONNECTORS_DIFFER, message)
+                    .at(*mark)
+                    .hint("the configuration and the manifest must say the same");
+            }
+            Some(_) => {}
+        }
+        let target = *kind == SystemKind::Scim;
+        connectors.push(Connector {
+            name: name.clone(),
+            kind: if target { ConnectorKind::Target } else { ConnectorKind::Source },
+            order: *order,
+            classes: surroundings.classes.get(name).cloned().unwrap_or_default(),
+            thresholds: surroundings.thresholds.get(name).copied().unwrap_or_default(),
+        });
+    }
+    connectors
+}
+
+/// What the rule says, or else the gentlest that its target knows.
+fn on_delete(
+    rule: &ManifestRule,
+    surroundings: &Surroundings<'_>,
+    findings: &mut Findings,
+) -> OnDelete {
+    let draft = &rule.draft;
+    if draft.direction == Direction::Inbound {
+        return OnDelete::Keep;
+    }
+    let classes = surroundings.classes.get(&rule.connector);
+    let class = classes.and_then(|classes| classes.get(draft.cs_class.as_str()));
+    let Some(class) = class else {
+        let message = format_args!("`{}` has no object type `{}`", rule.connector, draft.cs_class);
+        let known = classes.into_iter().flat_map(|classes| classes.keys()).map(ClassName::as_str);
+        draft
+            .spot()
+            .error(findings, UNKNOWN_CLASS, message, draft.class_mark)
+            .hint_nearest(&draft.cs_class, known.collect::<Vec<_>>());
+        return OnDelete::Keep;
+    };
+    match (draft.on_delete, &class.disable) {
+        (Some((OnDelete::Disable, mark)), None) => {
+            let message =
+                format_args!("objects of the type `{}` cannot be disabled", draft.cs_class);
+            draft
+                .spot()
+                .error(findings, CANNOT_DISABLE, message, mark)
+                .hint("choose `on_delete: delete` or `on_delete: keep`");
+            OnDelete::Keep
+        }
+        (Some((on_delete, _)), _) => on_delete,
+        (None, Some(_)) => OnDelete::Disable,
+        (None, None) => OnDelete::Delete,
+    }
+}
+
+fn paths(rule: &ManifestRule, contract: &Contract, findings: &mut Findings) {
+    for attribute in contract.writes.keys() {
+        if let Err(why) = path::check(attribute.as_str()) {
+            let message = format_args!("`{attribute}` is no attribute path: {why}");
+            rule.draft
+                .spot()
+                .error(findings, BAD_PATH, message, rule.draft.module_mark)
+                .hint("such as `userName`, `name.familyName` or `emails[type eq \"work\"].value`");
+        }
+    }
+}
+
+fn engine_rule(
+    rule: &ManifestRule,
+    on_delete: OnDelete,
+    contract: Contract,
+    module: &LoadedModule,
+) -> Rule {
+    let draft = &rule.draft;
+    let known = |name: &String| Some((name.clone(), rule.parameters.get(name)?.clone()));
+    Rule {
+        tag: RuleTag(format!("{}@{}", draft.tag, rule.connector).into()),
+        name: draft.name.clone(),
+        description: draft.description.clone(),
+        direction: draft.direction,
+        connector: rule.connector.clone(),
+        cs_class: draft.cs_class.as_str().into(),
+        mv_class: draft.mv_class.as_str().into(),
+        precedence: rule.precedence,
+        link: draft.link,
+        scope: rule.scope.clone(),
+        join: draft.join.clone(),
+        on_scope_exit: draft.on_scope_exit,
+        on_delete,
+        parameters: contract.parameters.iter().filter_map(known).collect(),
+        contract,
+        module: ModuleIdentity {
+            source: draft.module.to_string(),
+            sha256: module.sha256.clone(),
+            config_sha256: module.config_sha256.clone(),
+        },
+    }
+}
+
+/// Two rules that treat one attribute differently could not both have their way (11.4).
+fn merge_clashes(drafts: &[ManifestRule], rules: &[Rule], findings: &mut Findings) {
+    let mut first = BTreeMap::<_, (Merge, &Rule)>::new();
+    for (draft, rule) in drafts.iter().zip(rules) {
+        let (connector, class) = match rule.direction {
+            Direction::Inbound => (None, &rule.mv_class),
+            Direction::Outbound => (Some(&rule.connector), &rule.cs_class),
+        };
+        for (attribute, policy) in &rule.contract.writes {
+            if !policy.enabled {
+                continue;
+            }
+            let (merge, other) =
+                *first.entry((connector, class, attribute)).or_insert((policy.merge, rule));
+            if merge != policy.merge {
+                let message =
+                    format_args!("`{attribute}` is merged otherwise than by `{}`", other.name);
+                draft
+                    .draft
+                    .spot()
+                    .error(findings, MERGE_CLASH, message, draft.draft.writes_mark)
+                    .hint("give it the same `merge` under `writes` of both rules");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use expect_test::{Expect, expect};
+    use kakehi_host::Options;
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+
+    /// Reads `dn`, writes `displayName` (rules.md 11).
+    const MODULE: &str = include_str!("../../tests/manifest/display_name.wat");
+
+    struct World {
+        folder: tempfile::TempDir,
+        classes: BTreeMap<ConnectorName, BTreeMap<ClassName, TargetClass>>,
+        policy: Policy,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("rule.wat"), MODULE).unwrap();
+            let disable = Some(("active".into(), kakehi_engine::object::Value::Boolean(false)));
+            let user = TargetClass { disable, ..TargetClass::default() };
+            let of_portal = [("User".into(), user), ("Group".into(), TargetClass::default())];
+            let classes = [("portal".into(), of_portal.into())].into();
+            Self { folder, classes, policy: Policy::Pinned }
+        }
+
+        fn load(&self, rules: &str) -> Result<(Generation, Vec<Finding>), Vec<Finding>> {
+            let path = self.folder.path().join("manifest.yml");
+            let connectors =
+                "[{name: a, kind: ad}, {name: b, kind: ad}, {name: portal, kind: scim}]";
+            let sha256: String =
+                Sha256::digest(MODULE).iter().map(|byte| format!("{byte:02x}")).collect();
+            let rules = rules.replace("PINNED", &format!("{{path: rule.wat, sha256: {sha256}}}"));
+            fs::write(&path, format!("version: 1\nconnectors: {connectors}\nrules:\n{rules}"))
+                .unwrap();
+            let surroundings = Surroundings {
+                connectors: &[
+                    ("a".into(), SystemKind::Ad),
+                    ("b".into(), SystemKind::Ldap),
+                    ("portal".into(), SystemKind::Scim),
+                ],
+                classes: &self.classes,
+                thresholds: &BTreeMap::new(),
+                policy: self.policy,
+                limits: Limits::default(),
+            };
+            load(&path, &surroundings, &Host::new(Options::default()).unwrap())
+        }
+
+        fn findings(&self, rules: &str, expected: &Expect) {
+            let findings = match self.load(rules) {
+                Ok((_, findings)) => findings,
+                Err(findings) => findings,
+            };
+            let told: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
+            let told = told.replace(&format!("{}/", self.folder.path().display()), "");
+            let told = told.replace(&format!("{PURPOSE}: "), "");
+            expected.assert_eq(&told);
+        }
+    }
+
+    const INBOUND: &str = "  - {name: in, precedence: 1, for_each: {kind: ad}, \
+         direction: inbound, from: user, to: person, link: provision, module: PINNED}\n";
+
+    #[test]
+    fn s05_a_generation_holds_a_module_for_every_rule_in_order() {
+        let (generation, findings) = World::new()
+            .load(&format!(
+                "{INBOUND}  - {{name: out, precedence: 1, connector: portal, direction: outbound, \
+                 from: person, to: User, link: join, module: PINNED}}\n"
+            ))
+            .unwrap_or_else(|findings| panic!("{}", findings[0]));
+        assert_eq!(findings, []);
+        let shown: Vec<String> = generation
+            .rules
+            .rules
+            .iter()
+            .map(|rule| format!("{} {} {:?}", rule.precedence, rule.tag, rule.on_delete))
+            .collect();
+        assert_eq!(shown, ["1 in@a Keep", "2 in@b Keep", "1 out@portal Disable"]);
+        let rule = &generation.rules.rules[0];
+        assert!(
+            rule.contract.reads.contains("dn") && rule.contract.writes.contains_key("displayName")
+        );
+        assert_eq!(generation.rules.digest.0.len(), 64);
+    }
+
+    #[test]
+    fn the_digest_follows_every_rule_and_only_what_decides() {
+        let world = World::new();
+        let digest = |rules: &str| match world.load(rules) {
+            Ok((generation, _)) => generation.rules.digest.0.clone(),
+            Err(findings) => panic!("{}", findings[0]),
+        };
+        let plain = digest(INBOUND);
+        assert_eq!(digest(INBOUND), plain);
+        assert_eq!(digest(&INBOUND.replace("name: in,", "name: in, description: x,")), plain);
+        for (from, to) in [
+            ("precedence: 1", "precedence: 3"),
+            ("link: provision", "link: sticky-join"),
+            ("module", "scope: [[{attr: mail, op: ISNOTNULL}]], module"),
+            ("module", "config: {a: 1}, module"),
+            ("module", "writes: {displayName: {apply_once: true}}, module"),
+        ] {
+            assert_ne!(digest(&INBOUND.replacen(from, to, 1)), plain, "{to}");
+        }
+    }
+
+    #[test]
+    fn g13_a_module_is_run_only_with_its_hash() {
+        let other = INBOUND.replace("PINNED", "{path: rule.wat, sha256: \"00\"}");
+        let mut world = World::new();
+        assert_eq!(world.load(&other).err().map(|findings| findings[0].code), Some("K0502"));
+        world.policy = Policy::Open;
+        assert!(world.load(&other).is_ok());
+    }
+
+    #[test]
+    fn faults_of_modules_are_told_once_and_all_together() {
+        let rules = format!(
+            "{INBOUND}{}{}{}",
+            "  - {name: lost, precedence: 5, for_each: {kind: ad}, direction: inbound, from: user,
+     to: person, link: join, module: {path: no.wasm}}\n",
+            "  - {name: writes, precedence: 9, connector: a, direction: inbound, from: user,
+     to: person, link: join, module: PINNED, writes: [cn, displayNam]}\n",
+            "  - {name: out, precedence: 1, connector: portal, direction: outbound, from: person,
+     to: Gruop, link: join, module: PINNED}\n",
+        );
+        World::new().findings(
+            &rules,
+            &expect![[r#"
+            error: cannot read the module `no.wasm`: No such file or directory (os error 2) (K0501)
+              at: manifest.yml:6:38, rule `lost`
+            error: writes `displayName`, which the manifest does not allow (K0511)
+              at: manifest.yml:8:38, rule `writes`
+              hint: did you mean `displayNam`?
+            warning: `writes` allows `cn`, which the module never writes (K0345)
+              at: manifest.yml:8:138, rule `writes`
+            warning: `writes` allows `displayNam`, which the module never writes (K0345)
+              at: manifest.yml:8:138, rule `writes`
+            error: `portal` has no object type `Gruop` (K0328)
+              at: manifest.yml:10:10, rule `out`
+              hint: did you mean `Group`?
+        "#]],
+        );
+    }
+
+    #[test]
+    fn one_attribute_is_merged_in_one_way() {
+        let clash = "  - {name: other, precedence: 7, connector: a, direction: inbound, from: user,
+     to: person, link: join, module: PINNED, writes: {displayName: {merge: merge}}}\n";
+        World::new().findings(
+            &format!("{INBOUND}{clash}"),
+            &expect![[r#"
+            error: `displayName` is merged otherwise than by `in` (K0329)
+              at: manifest.yml:6:138, rule `other`
+              hint: give it the same `merge` under `writes` of both rules
+        "#]],
+        );
+        let off = clash.replace("merge: merge", "merge: merge, enabled: false");
+        World::new().findings(&format!("{INBOUND}{off}"), &expect![""]);
+    }
+
+    #[test]
+    fn what_cannot_be_disabled_is_not_asked_to_be() {
+        let out = "  - {name: out, precedence: 1, connector: portal, direction: outbound,
+     from: person, to: Group, link: join, on_delete: disable, module: PINNED}\n";
+        World::new().findings(
+            &format!("{INBOUND}{out}"),
+            &expect![[r#"
+            error: objects of the type `Group` cannot be disabled (K0330)
+              at: manifest.yml:5:12, rule `out`
+              hint: choose `on_delete: delete` or `on_delete: keep`
+        "#]],
+        );
+    }
+
+    /// The rules that ship, with the module that ships.
+    #[test]
+    fn r39_the_default_rules_load() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/default/manifest.yml");
+        let mut classes = World::new().classes;
+        let of_portal = classes.pop_first().map(|(_, classes)| classes).unwrap_or_default();
+        classes.insert("cloud".into(), of_portal);
+        let surroundings = Surroundings {
+            connectors: &[
+                ("corp".into(), SystemKind::Ad),
+                ("directory".into(), SystemKind::OpenLdap),
+                ("cloud".into(), SystemKind::Scim),
+            ],
+            classes: &classes,
+            thresholds: &BTreeMap::new(),
+            policy: Policy::Pinned,
+            limits: Limits::default(),
+        };
+        let host = Host::new(Options::default()).unwrap();
+        let (generation, findings) =
+            load(&path, &surroundings, &host).unwrap_or_else(|findings| panic!("{}", findings[0]));
+        assert_eq!(findings, []);
+        let shown: String = generation
+            .rules
+            .rules
+            .iter()
+            .map(|rule| format!("{} {}\n", rule.precedence, rule.tag))
+            .collect();
+        expect![[r#"
+            100 In from AD - User Join@corp
+            101 In from OpenLDAP - User Join@directory
+            102 In from AD - User AccountEnabled@corp
+            103 In from OpenLDAP - User AccountEnabled@directory
+            104 In from AD - User Common@corp
+            105 In from OpenLDAP - User Common@directory
+            106 In from AD - Group Join@corp
+            107 In from OpenLDAP - Group Join@directory
+            108 In from AD - Group Common@corp
+            109 In from OpenLDAP - Group Common@directory
+            110 Out to SCIM - User Join@cloud
+            111 Out to SCIM - User Common@cloud
+            112 Out to SCIM - Group Join@cloud
+        "#]]
+        .assert_eq(&shown);
+    }
+}

@@ -1,0 +1,141 @@
+//! The digest of a rule set: everything that decides a result flows in, 64 hexadecimal digits flow
+//! out.
+
+use kakehi_engine::object::{AttributeName, Value};
+use kakehi_engine::rule::{
+    Compat, Connector, Contract, Rule, RuleSet, RulesetDigest, TargetClass, Thresholds,
+};
+use sha2::{Digest as _, Sha256};
+
+/// Every structure is taken apart field by field, so that a new field is not forgotten here.
+pub(super) fn of(rules: &RuleSet) -> RulesetDigest {
+    let RuleSet { digest: _, connectors, rules, compat } = rules;
+    let Compat { multiple_match_provisions } = compat;
+    let mut parts = Parts(Sha256::new());
+    parts.shown(multiple_match_provisions);
+    parts.list(connectors, connector);
+    parts.list(rules, rule);
+    let digest = parts.0.finalize();
+    RulesetDigest(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Texts with their lengths, so that neighbours stay apart.
+struct Parts(Sha256);
+
+// === impl Parts ===
+
+impl Parts {
+    fn text(&mut self, text: &str) {
+        self.0.update((text.len() as u64).to_be_bytes());
+        self.0.update(text);
+    }
+
+    /// A number, a flag or the name of a variant.
+    fn shown(&mut self, value: &impl std::fmt::Debug) {
+        self.text(&format!("{value:?}"));
+    }
+
+    fn list<T>(
+        &mut self,
+        items: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+        mut part: impl FnMut(&mut Self, T),
+    ) {
+        let items = items.into_iter();
+        self.0.update((items.len() as u64).to_be_bytes());
+        items.for_each(|item| part(self, item));
+    }
+
+    fn names<'a>(
+        &mut self,
+        names: impl IntoIterator<Item = &'a AttributeName, IntoIter: ExactSizeIterator>,
+    ) {
+        self.list(names, |parts, name| parts.text(name.as_str()));
+    }
+}
+
+fn connector(parts: &mut Parts, connector: &Connector) {
+    let Connector { name, kind, order, classes, thresholds } = connector;
+    let Thresholds { removals_max, removals_percent, removals_floor } = thresholds;
+    parts.text(name.as_str());
+    parts.shown(&(kind, order, removals_max, removals_percent, removals_floor));
+    parts.list(classes, |parts, (name, class)| {
+        let TargetClass { naming, disable, multi_valued, types, rank, match_by } = class;
+        parts.text(name.as_str());
+        parts.names(naming.iter().collect::<Vec<_>>());
+        parts.list(disable.iter(), |parts, (name, value)| {
+            parts.text(name.as_str());
+            self::value(parts, value);
+        });
+        parts.names(multi_valued);
+        parts.list(types, |parts, (name, value_type)| {
+            parts.text(name.as_str());
+            parts.shown(value_type);
+        });
+        parts.shown(rank);
+        parts.names(match_by);
+    });
+}
+
+fn value(parts: &mut Parts, value: &Value) {
+    parts.shown(value);
+}
+
+fn rule(parts: &mut Parts, rule: &Rule) {
+    let Rule {
+        tag,
+        name,
+        // Words for people decide nothing.
+        description: _,
+        direction,
+        connector,
+        cs_class,
+        mv_class,
+        precedence,
+        link,
+        scope,
+        join,
+        on_scope_exit,
+        on_delete,
+        contract,
+        parameters,
+        module,
+    } = rule;
+    for text in [&*tag.0, name, connector.as_str(), cs_class.as_str(), mv_class.as_str()] {
+        parts.text(text);
+    }
+    parts.shown(&(direction, precedence, link, on_scope_exit, on_delete));
+    parts.list(&scope.groups, |parts, group| {
+        parts.list(group, |parts, clause| {
+            parts.text(clause.attribute.as_str());
+            parts.text(&clause.value);
+            parts.shown(&(clause.operator, clause.case_sensitive));
+        });
+    });
+    parts.list(join, |parts, group| {
+        parts.list(group, |parts, clause| {
+            parts.text(clause.cs.as_str());
+            parts.text(clause.mv.as_str());
+            parts.shown(&clause.case_sensitive);
+        });
+    });
+    self::contract(parts, contract);
+    parts.list(parameters, |parts, (name, value)| {
+        parts.text(name);
+        parts.text(value);
+    });
+    for text in [&module.source, &module.sha256, &module.config_sha256] {
+        parts.text(text);
+    }
+}
+
+fn contract(parts: &mut Parts, contract: &Contract) {
+    let Contract { reads, reads_imported, parameters, writes, volatile } = contract;
+    parts.names(reads);
+    parts.names(reads_imported);
+    parts.list(parameters, |parts, name| parts.text(name));
+    parts.list(writes, |parts, (name, policy)| {
+        parts.text(name.as_str());
+        parts.shown(&(policy.merge, policy.apply_once, policy.enabled));
+    });
+    parts.shown(volatile);
+}

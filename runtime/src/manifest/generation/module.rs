@@ -1,0 +1,201 @@
+//! The modules of a manifest: each file is read once, each rule's module loaded once for all
+//! connectors.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use kakehi_engine::object::AttributeName;
+use kakehi_engine::rule::Contract;
+use kakehi_host::{Host, Limits, LoadError, LoadedModule, ModuleSpec};
+
+use super::Surroundings;
+use crate::config::finding::Findings;
+use crate::config::rules::Policy;
+use crate::config::yaml::Mark;
+use crate::manifest::codes::{MODULE_NOTE, RECHECK, UNUSED_WRITE};
+use crate::manifest::rule::{ModuleSource, RuleDraft};
+use crate::manifest::{ManifestRule, builtin};
+
+/// The code at the end of a warning about the cache (rules.md 6).
+const CACHE_UNUSABLE: &str = "K0514";
+
+pub(super) struct Modules<'a> {
+    folder: &'a Path,
+    host: &'a Host,
+    surroundings: &'a Surroundings<'a>,
+    /// Bytes by path; `None` where they were refused, which was told.
+    files: BTreeMap<String, Option<Arc<[u8]>>>,
+    /// By the place of the rule, of which one is expanded over many connectors.
+    loaded: BTreeMap<(&'a Path, Mark), Option<Arc<LoadedModule>>>,
+}
+
+// === impl Modules ===
+
+impl<'a> Modules<'a> {
+    pub(super) fn new(
+        manifest: &'a Path,
+        host: &'a Host,
+        surroundings: &'a Surroundings<'a>,
+    ) -> Self {
+        let folder = match manifest.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        Self { folder, host, surroundings, files: BTreeMap::new(), loaded: BTreeMap::new() }
+    }
+
+    /// Gives the module of a rule and its contract as the manifest narrows it; `None` if it was
+    /// refused, which is noted.
+    pub(super) fn load(
+        &mut self,
+        rule: &'a ManifestRule,
+        findings: &mut Findings,
+    ) -> Option<(Arc<LoadedModule>, Contract)> {
+        let draft = &rule.draft;
+        let key = (draft.origin.file.as_path(), draft.origin.mark);
+        let module = match self.loaded.get(&key) {
+            Some(module) => module.clone(),
+            None => {
+                let module = self.load_once(draft, findings);
+                self.loaded.insert(key, module.clone());
+                module
+            }
+        }?;
+        let contract = contract(rule, &module, findings)?;
+        Some((module, contract))
+    }
+
+    fn load_once(
+        &mut self,
+        draft: &RuleDraft,
+        findings: &mut Findings,
+    ) -> Option<Arc<LoadedModule>> {
+        let bytes = self.bytes(draft, findings)?;
+        let api = match &draft.module {
+            ModuleSource::Builtin(_) => None,
+            ModuleSource::File { api, .. } => api.as_deref(),
+        };
+        let spec = ModuleSpec {
+            name: &draft.name,
+            bytes: &bytes,
+            config: &draft.config,
+            limits: limits(draft, self.surroundings.limits),
+            api,
+        };
+        match self.host.load(&spec) {
+            Ok(module) => {
+                for warning in &module.warnings {
+                    note(draft, warning, findings);
+                }
+                if let Some((_, mark)) = draft.recheck.filter(|_| !module.contract.volatile) {
+                    draft
+                        .spot()
+                        .warning(findings, RECHECK, "`recheck` on a rule without time", mark)
+                        .hint("the module does not ask for the instant; leave `recheck` out");
+                }
+                Some(Arc::new(module))
+            }
+            Err(error) => {
+                refuse(draft, error, findings);
+                None
+            }
+        }
+    }
+
+    fn bytes(&mut self, draft: &RuleDraft, findings: &mut Findings) -> Option<Arc<[u8]>> {
+        let (path, sha256) = match &draft.module {
+            ModuleSource::Builtin(name) => return Some(builtin_bytes(name).into()),
+            ModuleSource::File { path, sha256, .. } => (path, sha256.as_deref()),
+        };
+        if !self.files.contains_key(path) {
+            let bytes = match kakehi_host::read_module(self.folder, path) {
+                Ok(bytes) => Some(bytes.into()),
+                Err(error) => {
+                    refuse(draft, error, findings);
+                    None
+                }
+            };
+            self.files.insert(path.clone(), bytes);
+        }
+        let bytes = self.files.get(path).cloned().flatten()?;
+        match self.surroundings.policy {
+            Policy::Open => {}
+            Policy::Pinned => {
+                if let Err(error) = kakehi_host::check_pin(&bytes, sha256) {
+                    refuse(draft, error, findings);
+                    return None;
+                }
+            }
+        }
+        Some(bytes)
+    }
+}
+
+/// The bytes of a module in the binary; the manifest was checked for its name.
+fn builtin_bytes(name: &str) -> &'static [u8] {
+    match name {
+        "builtin:names" => builtin::NAMES,
+        _ => builtin::DECLARATIVE,
+    }
+}
+
+fn limits(draft: &RuleDraft, default: Limits) -> Limits {
+    let own = draft.limits;
+    let bytes = |own: Option<u64>, default: usize| {
+        own.map_or(default, |own| usize::try_from(own).unwrap_or(usize::MAX))
+    };
+    Limits {
+        memory_bytes: bytes(own.memory_bytes, default.memory_bytes),
+        time: own.time.unwrap_or(default.time),
+        output_bytes: bytes(own.output_bytes, default.output_bytes),
+        fuel: own.fuel.or(default.fuel),
+    }
+}
+
+/// Holds what the module declares against what the manifest allows.
+fn contract(
+    rule: &ManifestRule,
+    module: &LoadedModule,
+    findings: &mut Findings,
+) -> Option<Contract> {
+    let draft = &rule.draft;
+    let declared = &module.contract;
+    let allowed: Option<BTreeSet<AttributeName>> =
+        draft.writes.as_ref().map(|writes| writes.keys().cloned().collect());
+    let parameters: BTreeSet<String> = rule.parameters.keys().cloned().collect();
+    let (errors, warnings) = kakehi_host::check_contract(declared, allowed.as_ref(), &parameters);
+    for warning in warnings {
+        draft.spot().warning(findings, UNUSED_WRITE, warning, draft.writes_mark);
+    }
+    let refused = !errors.is_empty();
+    for error in errors {
+        refuse(draft, error, findings);
+    }
+    let policy = |name: &AttributeName| {
+        draft.writes.as_ref().and_then(|writes| writes.get(name)).copied().unwrap_or_default()
+    };
+    (!refused).then(|| Contract {
+        reads: declared.reads.iter().cloned().collect(),
+        reads_imported: declared.reads_imported.iter().cloned().collect(),
+        parameters: declared.parameters.iter().cloned().collect(),
+        writes: declared.writes.iter().map(|name| (name.clone(), policy(name))).collect(),
+        volatile: declared.volatile,
+    })
+}
+
+fn refuse(draft: &RuleDraft, error: LoadError, findings: &mut Findings) {
+    let finding = draft.spot().error(findings, error.code, error.message, draft.module_mark);
+    if let Some(hint) = error.hint {
+        finding.hint(hint);
+    }
+}
+
+fn note(draft: &RuleDraft, warning: &str, findings: &mut Findings) {
+    let suffix = format!(" ({CACHE_UNUSABLE})");
+    let (code, text) = match warning.strip_suffix(&suffix) {
+        Some(text) => (CACHE_UNUSABLE, text),
+        None => (MODULE_NOTE, warning),
+    };
+    draft.spot().warning(findings, code, text, draft.module_mark);
+}
