@@ -1,6 +1,7 @@
 //! The shell around the engine: everything that touches the world. `runtime/README.md` is the map.
 
 pub mod config;
+pub mod connector;
 pub mod edge;
 pub mod manifest;
 pub mod store;
