@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod connector;
+pub mod delivery;
 pub mod edge;
 pub mod manifest;
 pub mod store;
