@@ -1,8 +1,11 @@
 //! The shell around the engine: everything that touches the world. `runtime/README.md` is the map.
 
+pub mod cli;
 pub mod config;
 pub mod connector;
 pub mod delivery;
 pub mod edge;
 pub mod manifest;
+pub mod service;
 pub mod store;
+pub mod sync;

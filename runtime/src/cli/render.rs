@@ -1,0 +1,62 @@
+//! How results look: plans, runs and stories, for people and as JSON.
+
+mod plan;
+mod story;
+
+use std::io::Write;
+
+use serde_json::json;
+
+use crate::cli::Error;
+use crate::service::Report;
+use crate::service::RunId;
+
+pub use plan::{plan_json, plan_text};
+pub use story::story;
+
+/// What a cycle did.
+pub fn run(id: Option<RunId>, report: &Report, as_json: bool) -> Result<(), Error> {
+    let mut out = anstream::stdout().lock();
+    let written = if as_json {
+        let mut body = report.to_json();
+        body["run"] = json!(id.map(|id| id.0));
+        writeln!(out, "{body:#}")
+    } else {
+        run_text(id, report, &mut out)
+    };
+    written.map_err(Error::Output)
+}
+
+/// The counts of a cycle in a few lines.
+fn run_text(id: Option<RunId>, report: &Report, out: &mut impl Write) -> std::io::Result<()> {
+    let seconds = (report.ended.0 - report.started.0) as f64 / 1000.0;
+    match id {
+        Some(id) => writeln!(out, "run {}: {} in {seconds:.1} s", id.0, report.status.as_str())?,
+        None => writeln!(out, "nothing to do")?,
+    }
+    for (source, (entries, staged)) in &report.imported {
+        writeln!(
+            out,
+            "  {source:<16} {entries} read, {} changed, {} gone",
+            staged.changed, staged.deleted
+        )?;
+    }
+    for (target, counts) in &report.counts {
+        writeln!(out, "  {target:<16} {}", plan::counts_text(counts))?;
+    }
+    let delivered = &report.delivered;
+    if delivered.done + delivered.held + delivered.waiting + delivered.in_doubt > 0 {
+        writeln!(
+            out,
+            "  {} delivered, {} held, {} waiting, {} in doubt",
+            delivered.done, delivered.held, delivered.waiting, delivered.in_doubt
+        )?;
+    }
+    if report.problems > 0 {
+        writeln!(out, "  {} objects with problems: `kakehi plan` names them", report.problems)?;
+    }
+    for note in &report.notes {
+        writeln!(out, "  note: {note}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,15 @@
+//! The service: picks the real parts, hands them to each other, and keeps them going.
+
+pub mod clock;
+pub mod explain;
+pub mod failure;
+pub mod log;
+pub mod once;
+pub mod supervise;
+pub mod world;
+
+// What the command line is given to print: it names no room behind this one.
+pub use crate::delivery::receiver::Receiver;
+pub use crate::edge::PollMode;
+pub use crate::store::{RunId, RunRecord, StoreError, Totals, Troubles};
+pub use crate::sync::{Report, Status, counts_json, exports_of};

@@ -1,0 +1,242 @@
+//! From a configuration to the real parts: sources, targets, rules, state.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use kakehi_engine::object::{ClassName, ConnectorName};
+use kakehi_engine::rule::{TargetClass, Thresholds};
+use kakehi_host::Host;
+
+use crate::config::quantity::Size;
+use crate::config::source::{self, Bind, LdapKind, Source};
+use crate::config::target::Target as TargetConfig;
+use crate::config::{Config, finding::Finding};
+use crate::connector::ldap::{self, LdapDirectory, LdapOptions, ServerKind, TlsOptions};
+use crate::connector::ldif::{LdifDirectory, LdifOptions, LdifSource};
+use crate::delivery::scim::{self, Profile, ScimOptions, ScimTarget};
+use crate::edge::{Directory, Target};
+use crate::manifest::generation::{self, Generation, Surroundings};
+use crate::service::clock::SystemClock;
+use crate::service::failure::{Failure, Kind};
+use crate::service::log;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{ShrinkLimit, Store};
+use crate::sync::{Limits, Parts, Stop};
+
+/// Everything that the configuration means, loaded and checked; nothing is connected yet.
+pub struct World {
+    pub config: Config,
+    pub generation: Generation,
+    pub warnings: Vec<Finding>,
+    digest: String,
+    /// The host of the modules: the clock of their deadlines lives as long as it.
+    _host: Host,
+}
+
+/// Reads configuration, manifest and modules.
+///
+/// Errors: every finding, before anything is bound or connected (S-15).
+pub fn load(path: &Path) -> Result<World, Failure> {
+    let (config, mut warnings) = crate::config::load(path).map_err(Failure::of_findings)?;
+    let host = host(&config)?;
+    let surroundings = Surroundings {
+        connectors: &config.connectors(),
+        classes: &target_classes(&config),
+        thresholds: &thresholds(&config),
+        policy: config.rules.policy,
+        limits: rule_limits(&config),
+    };
+    let (generation, found) =
+        generation::load(&config.manifest, &surroundings, &host).map_err(Failure::of_findings)?;
+    warnings.extend(found);
+    let digest = config.digest();
+    Ok(World { config, generation, warnings, digest, _host: host })
+}
+
+fn host(config: &Config) -> Result<Host, Failure> {
+    let options = kakehi_host::Options {
+        cache: Some(config.rules.cache.clone()),
+        batch_objects_max: config.rules.batch as usize,
+        log: Some(Arc::new(log::guest)),
+        ..kakehi_host::Options::default()
+    };
+    Host::new(options).map_err(|error| {
+        Failure::new(Kind::Internal, "K0500", format!("cannot start the rule host: {error}"))
+    })
+}
+
+fn rule_limits(config: &Config) -> kakehi_host::Limits {
+    kakehi_host::Limits {
+        memory_bytes: bytes(config.rules.memory),
+        time: config.rules.time.0,
+        output_bytes: bytes(config.rules.output),
+        ..kakehi_host::Limits::default()
+    }
+}
+
+fn thresholds(config: &Config) -> BTreeMap<ConnectorName, Thresholds> {
+    config.targets.iter().map(|(name, target)| (name.clone(), target.thresholds)).collect()
+}
+
+/// What each target's object types are: all of them speak SCIM.
+fn target_classes(config: &Config) -> BTreeMap<ConnectorName, BTreeMap<ClassName, TargetClass>> {
+    config.targets.keys().map(|name| (name.clone(), scim::schema::classes())).collect()
+}
+
+/// A size fits this machine's addresses, or means "as much as there is".
+fn bytes(size: Size) -> usize {
+    usize::try_from(size.0).unwrap_or(usize::MAX)
+}
+
+// === impl World ===
+
+impl World {
+    /// What a cycle works with. `accept_shrink`: a listing may make any number of objects vanish,
+    /// since somebody reviews or reviewed it.
+    pub fn parts(&self, store: Arc<dyn Store>, stop: Stop, accept_shrink: bool) -> Parts<'_> {
+        let shrink = ShrinkLimit {
+            objects_max: self.config.import.max_shrink.objects,
+            percent_max: self.config.import.max_shrink.percent,
+            accepted: accept_shrink,
+        };
+        Parts {
+            store,
+            clock: Arc::new(SystemClock),
+            rules: Arc::clone(&self.generation.rules),
+            modules: &self.generation.modules,
+            config: self.digest.clone(),
+            limits: Limits { shrink, errors_max: self.config.run.max_errors },
+            stop,
+        }
+    }
+
+    /// The state, for looking at. Works while a daemon runs, too.
+    pub fn read_only(&self) -> Result<Box<dyn Store>, Failure> {
+        Ok(Box::new(SqliteStore::open_read_only(&self.config.state.path)?))
+    }
+
+    /// Every source, in the order of the rule set's connectors.
+    pub fn sources(&self) -> Vec<Box<dyn Directory>> {
+        let in_order = self.generation.rules.connectors.iter();
+        in_order
+            .filter_map(|connector| self.config.sources.get_key_value(&connector.name))
+            .map(|(name, source)| self.source(name, source))
+            .collect()
+    }
+
+    fn source(&self, name: &ConnectorName, source: &Source) -> Box<dyn Directory> {
+        match source {
+            Source::Ldap(ldap) => Box::new(LdapDirectory::new(self.ldap(name, ldap))),
+            Source::Ldif(ldif) => {
+                Box::new(LdifDirectory::new(self.ldif(name, ldif), Arc::new(SystemClock)))
+            }
+        }
+    }
+
+    fn ldif(&self, name: &ConnectorName, ldif: &source::Ldif) -> LdifOptions {
+        let rules = &self.generation.rules;
+        LdifOptions {
+            name: name.clone(),
+            source: LdifSource::Path(ldif.path.clone()),
+            anchor: ldif.anchor.clone(),
+            links: ldif.links.clone(),
+            attributes: rules.source_attributes(name),
+            classes: rules.cs_classes(name),
+        }
+    }
+
+    fn ldap(&self, name: &ConnectorName, ldap: &source::Ldap) -> LdapOptions {
+        let rules = &self.generation.rules;
+        let limits = ldap::Limits {
+            page_entries: ldap.limits.page_entries,
+            message_bytes: bytes(ldap.limits.message),
+            window_bytes: bytes(ldap.limits.window),
+            connect: ldap.limits.connect.0,
+            bind: ldap.limits.bind.0,
+            first_answer: ldap.limits.first_answer.0,
+            next_answer: ldap.limits.next_answer.0,
+            page: ldap.limits.page.0,
+        };
+        LdapOptions {
+            name: name.clone(),
+            kind: match ldap.kind {
+                LdapKind::OpenLdap => ServerKind::OpenLdap,
+                LdapKind::Generic => ServerKind::Generic,
+                LdapKind::Auto => ServerKind::Auto,
+            },
+            urls: ldap.urls.clone(),
+            starttls: ldap.starttls,
+            tls: TlsOptions { ca: ldap.ca.clone(), pin_sha256: ldap.pin_sha256 },
+            insecure: ldap.insecure,
+            bind: self.bind(&ldap.bind),
+            bases: ldap.bases.clone(),
+            filter: ldap.filter.clone(),
+            attributes: rules.source_attributes(name),
+            links: ldap.links.clone(),
+            classes: rules.cs_classes(name),
+            limits,
+        }
+    }
+
+    fn bind(&self, bind: &Bind) -> ldap::Bind {
+        match bind {
+            Bind::Anonymous => ldap::Bind::Anonymous,
+            Bind::External => ldap::Bind::External,
+            Bind::Simple { dn, credential } => ldap::Bind::Simple {
+                dn: dn.clone(),
+                password: Arc::clone(&self.config.credentials[credential].secret),
+            },
+        }
+    }
+
+    /// Every target, ready to be asked.
+    pub fn targets(&self) -> Result<Vec<Arc<dyn Target>>, Failure> {
+        self.config.targets.iter().map(|(name, target)| self.target(name, target)).collect()
+    }
+
+    fn target(
+        &self,
+        name: &ConnectorName,
+        target: &TargetConfig,
+    ) -> Result<Arc<dyn Target>, Failure> {
+        let mut profile = Profile::shipped(&target.profile).ok_or_else(|| {
+            let message = format!("target `{name}`: there is no profile `{}`", target.profile);
+            Failure::new(Kind::Config, "K0704", message)
+        })?;
+        if let Some(max) = target.concurrency_max {
+            profile.concurrency_max = max as usize;
+        }
+        let options = ScimOptions {
+            name: name.clone(),
+            base_url: target.base_url.clone(),
+            token: Arc::clone(&self.config.credentials[&target.credential].secret),
+            profile,
+            allow_loopback: target.allow_loopback,
+            ca: target.ca.clone(),
+            connect_timeout: target.connect_timeout.0,
+            total_timeout: target.total_timeout.0,
+            clock: Arc::new(SystemClock),
+        };
+        let target = ScimTarget::new(options).map_err(|error| {
+            Failure::new(Kind::Config, "K0705", format!("target `{name}`: {error}"))
+        })?;
+        Ok(Arc::new(target))
+    }
+
+    /// Connects to every source and tells what it saw.
+    ///
+    /// Errors: the first source that cannot be read as configured.
+    pub fn probe(&self) -> Result<Vec<String>, Failure> {
+        let mut lines = vec![];
+        super::once::runtime()?.block_on(async {
+            for mut source in self.sources() {
+                let report = source.probe().await?;
+                let name = source.name().clone();
+                lines.extend(report.lines.into_iter().map(|line| format!("{name}: {line}")));
+            }
+            Ok::<(), Failure>(())
+        })?;
+        Ok(lines)
+    }
+}

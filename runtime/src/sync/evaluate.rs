@@ -1,0 +1,118 @@
+//! Draining the queues through the engine, batch by batch, each batch one transaction.
+
+use kakehi_engine::synchronize;
+use kakehi_engine::view::Outcome;
+
+use crate::store::{StoreError, Totals};
+use crate::sync::report::{Report, StageName, Status};
+use crate::sync::{Parts, meter::Meter};
+
+/// Objects per batch: one transaction, one call of each rule's module host.
+const BATCH_OBJECTS_MAX: usize = 1000;
+
+/// Objects that a rule may fail on before it counts as broken, and which part of those it saw
+/// (provisioning.md 11.10).
+const BREAKER_FAILURES_MIN: u64 = 50;
+const BREAKER_PERCENT: u64 = 5;
+
+/// How often a queue may be drained without ever getting empty, in units of the objects there are.
+/// Rules whose results feed each other without end would otherwise hold a run for ever.
+const PASSES_MAX: u64 = 50;
+
+/// Evaluates everything that is queued. If the rules are not those of the last time, that is
+/// everything.
+///
+/// Errors: the store failed. A broken rule or too many errors set the report's status.
+pub(crate) fn evaluate(parts: &Parts<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let meter = Meter::start();
+    let store = &*parts.store;
+    let (ruleset, _) = store.basis()?;
+    let changed = ruleset.as_ref() != Some(&parts.rules.digest.0);
+    if changed && ruleset.is_some() {
+        store.requeue_all()?;
+    }
+    let drained = drain(parts, report)?;
+    if changed && drained {
+        store.set_ruleset(&parts.rules.digest.0)?;
+    }
+    report.problems = store.troubles()?.problems;
+    if report.problems > parts.limits.errors_max {
+        let text = format!(
+            "{} objects have errors, more than the {} of `run.max_errors`; nothing was sent",
+            report.problems, parts.limits.errors_max
+        );
+        report.note(Status::ErrorLimit, text);
+    }
+    report.measured(StageName::Synchronize, &meter);
+    Ok(())
+}
+
+/// Gives whether the queues are empty now: they are not if the run was stopped.
+fn drain(parts: &Parts<'_>, report: &mut Report) -> Result<bool, StoreError> {
+    let store = &*parts.store;
+    let modules = parts.modules.at(report.started);
+    let mut batches = 0;
+    // Counting everything is for those rare cases that a small change does not meet.
+    let mut most = PASSES_MAX;
+    loop {
+        if parts.stop.is_set() {
+            return Ok(false);
+        }
+        let sources = store.queued_cs(BATCH_OBJECTS_MAX)?;
+        let outcome = if sources.is_empty() {
+            let joined = store.queued_mv(BATCH_OBJECTS_MAX)?;
+            if joined.is_empty() {
+                return Ok(true);
+            }
+            let view = store.view()?;
+            let outcome = synchronize::outbound(&*view, &joined, &parts.rules, &modules);
+            view.check()?;
+            outcome
+        } else {
+            let view = store.view()?;
+            let outcome = synchronize::inbound(&*view, &sources, &parts.rules, &modules);
+            view.check()?;
+            outcome
+        };
+        store.commit(&outcome)?;
+        if broken(&outcome, report) {
+            return Ok(false);
+        }
+        batches += 1;
+        if batches > most {
+            most = batches_max(store.totals()?);
+        }
+        if batches > most {
+            report.note(
+                Status::RuleBroken,
+                "the rules feed each other without end; nothing was sent",
+            );
+            return Ok(false);
+        }
+    }
+}
+
+/// More batches than any rules need that come to an end.
+fn batches_max(totals: Totals) -> u64 {
+    let objects: u64 = totals.objects.values().map(|(all, _)| all).sum();
+    PASSES_MAX * (1 + (objects + totals.metaverse) / BATCH_OBJECTS_MAX as u64)
+}
+
+/// Adds what a batch counted; tells whether some rule fails too often to be believed.
+fn broken(outcome: &Outcome, report: &mut Report) -> bool {
+    report.counters.add(&outcome.counters);
+    let counters = &report.counters;
+    let calls = |tag| counters.calls.get(tag).copied().unwrap_or(0);
+    let limit = |tag| BREAKER_FAILURES_MIN.max(calls(tag) * BREAKER_PERCENT / 100);
+    let Some((tag, failures)) =
+        counters.failures.iter().find(|(tag, failures)| **failures > limit(*tag))
+    else {
+        return false;
+    };
+    let text = format!(
+        "rule `{tag}` failed for {failures} of the {} objects it saw; nothing was sent",
+        calls(tag)
+    );
+    report.note(Status::RuleBroken, text);
+    true
+}
