@@ -1,1 +1,18 @@
+//! What the tests share: servers that stand in for the world, and short ways to talk to them.
 
+pub mod bench;
+pub mod company;
+pub mod installation;
+pub mod product;
+pub mod receiver;
+pub mod scim;
+pub mod scim_server;
+pub mod scim_stub;
+pub mod slapd;
+
+use sha2::{Digest, Sha256};
+
+/// SHA-256 in lower-case hexadecimal, as pins are written.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,25 @@
+//! The product's own SCIM receiver as a target of tests that need no server beside them.
+
+use kakehi::delivery::receiver::Receiver;
+
+use crate::installation::TOKEN;
+
+pub struct InProcess(Receiver);
+
+// === impl InProcess ===
+
+impl InProcess {
+    pub fn start() -> Self {
+        Self(Receiver::start(TOKEN).expect("a free port of the loopback address"))
+    }
+
+    pub fn base_url(&self) -> String {
+        self.0.base_url()
+    }
+
+    /// User names, in the order in which the users were created.
+    pub fn users(&self) -> Vec<String> {
+        let users = self.0.users();
+        users.iter().filter_map(|user| Some(user["userName"].as_str()?.to_owned())).collect()
+    }
+}

@@ -1,0 +1,260 @@
+//! A private OpenLDAP server for one test: LDIF flows in, a running slapd on 127.0.0.1 flows out.
+//! All its files lie in a folder that vanishes with it.
+
+use std::fs;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// The suffix of the one database.
+pub const SUFFIX: &str = "dc=example,dc=test";
+/// May read everything, without limits.
+pub const READER: &str = "cn=reader,dc=example,dc=test";
+pub const READER_PASSWORD: &str = "reader-secret";
+const ADMIN: &str = "cn=admin,dc=example,dc=test";
+const ADMIN_PASSWORD: &str = "admin-secret";
+/// A server that does not answer after so many looks is not going to.
+const LOOKS_MAX: u32 = 400;
+const LOOK_MS: u64 = 50;
+
+pub struct Slapd {
+    folder: TempDir,
+    port: u16,
+    tls_port: u16,
+    process: Option<Child>,
+}
+
+impl Slapd {
+    /// Loads `ldif` (the suffix entry included) and starts.
+    ///
+    /// Panics if slapd is not installed, or does not take the data: a test cannot go on without it.
+    pub fn start(ldif: &str) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let mut slapd = Self { folder, port: free_port(), tls_port: free_port(), process: None };
+        for name in ["db", "tls"] {
+            fs::create_dir(slapd.path(name)).expect("a folder in a new folder");
+        }
+        slapd.make_certificates();
+        fs::write(slapd.path("slapd.conf"), slapd.configuration()).expect("a new file");
+        fs::write(slapd.path("data.ldif"), ldif).expect("a new file");
+        let (conf, data) = (slapd.path("slapd.conf"), slapd.path("data.ldif"));
+        run(Command::new(server_program("slapadd"))
+            .arg("-q")
+            .arg("-f")
+            .arg(conf)
+            .arg("-l")
+            .arg(data));
+        slapd.restart();
+        slapd
+    }
+
+    pub fn url(&self) -> String {
+        format!("ldap://127.0.0.1:{}", self.port)
+    }
+
+    pub fn ldaps_url(&self) -> String {
+        format!("ldaps://127.0.0.1:{}", self.tls_port)
+    }
+
+    /// The same server by a name that its certificate does not carry.
+    pub fn ldaps_url_by_name(&self) -> String {
+        format!("ldaps://localhost:{}", self.tls_port)
+    }
+
+    pub fn ldapi_url(&self) -> String {
+        let path = self.path("socket").display().to_string();
+        format!("ldapi://{}", path.replace('/', "%2F"))
+    }
+
+    /// The authority that signed the server's certificate.
+    pub fn ca(&self) -> PathBuf {
+        self.path("tls/ca.pem")
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("a running server").id()
+    }
+
+    /// Carries out LDIF change records.
+    pub fn modify(&self, ldif: &str) {
+        let mut command = Command::new("ldapmodify");
+        command.args(["-x", "-H", &self.url(), "-D", ADMIN, "-w", ADMIN_PASSWORD]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect(MISSING);
+        let mut input = child.stdin.take().expect("a piped input");
+        input.write_all(ldif.as_bytes()).expect("a program that reads");
+        drop(input);
+        assert!(child.wait().expect("a child").success(), "ldapmodify refused:\n{ldif}");
+    }
+
+    /// Stops in an orderly way: the database knows its newest change number afterwards.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            run(Command::new("kill").arg("-TERM").arg(process.id().to_string()));
+            process.wait().expect("a child");
+        }
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill9(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().expect("a child");
+            process.wait().expect("a child");
+        }
+    }
+
+    /// Stops time for the server (`-STOP`) or lets it go on (`-CONT`).
+    pub fn signal(&self, signal: &str) {
+        run(Command::new("kill").arg(signal).arg(self.pid().to_string()));
+    }
+
+    /// Starts again on the same data and the same ports. The session log is empty then.
+    pub fn restart(&mut self) {
+        self.stop();
+        let urls = format!("{} {} {}", self.url(), self.ldaps_url(), self.ldapi_url());
+        let log = fs::File::create(self.path("log")).expect("a new file");
+        let process = Command::new(server_program("slapd"))
+            // In the foreground, so that the process is ours to stop.
+            .args(["-d", "0", "-f"])
+            .arg(self.path("slapd.conf"))
+            .args(["-h", &urls])
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect(MISSING);
+        self.process = Some(process);
+        for _ in 0..LOOKS_MAX {
+            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                return;
+            }
+            sleep(Duration::from_millis(LOOK_MS));
+        }
+        let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+        panic!("slapd does not answer: {log}");
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn configuration(&self) -> String {
+        let (folder, schema) = (self.folder.path().display(), "/etc/ldap/schema");
+        let socket_admin = "gidNumber=0+uidNumber=0,cn=peercred,cn=external,cn=auth";
+        format!(
+            "include {schema}/core.schema
+include {schema}/cosine.schema
+include {schema}/inetorgperson.schema
+include {schema}/nis.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+moduleload syncprov
+pidfile {folder}/pid
+TLSCACertificateFile {folder}/tls/ca.pem
+TLSCertificateFile {folder}/tls/server.pem
+TLSCertificateKeyFile {folder}/tls/server.key
+attributeoptions lang- phonetic
+sizelimit 500
+threads 2
+authz-regexp \"{socket_admin}\" \"{READER}\"
+database mdb
+suffix \"{SUFFIX}\"
+rootdn \"{ADMIN}\"
+rootpw {ADMIN_PASSWORD}
+directory {folder}/db
+maxsize 1073741824
+envflags nosync
+index objectClass,entryUUID,entryCSN eq
+access to attrs=userPassword by anonymous auth by * none
+access to dn.subtree=\"ou=hidden,{SUFFIX}\" by * none
+access to * by dn.exact=\"{READER}\" read by anonymous auth by users read
+limits dn.exact=\"{READER}\" time=unlimited size=unlimited
+overlay syncprov
+syncprov-checkpoint 1000 60
+syncprov-sessionlog 1000
+"
+        )
+    }
+
+    fn make_certificates(&self) {
+        let tls = self.path("tls");
+        fs::write(
+            tls.join("server.ext"),
+            "subjectAltName=IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n",
+        )
+        .expect("a new file");
+        const KEY: [&str; 5] =
+            ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+        let openssl = |arguments: &[&[&str]]| {
+            run(Command::new("openssl").args(arguments.concat()).current_dir(&tls));
+        };
+        openssl(&[
+            &["req", "-x509", "-days", "2", "-subj", "/CN=test authority"],
+            &KEY,
+            &[
+                "-addext",
+                "basicConstraints=critical,CA:TRUE",
+                "-addext",
+                "keyUsage=critical,keyCertSign",
+                "-keyout",
+                "ca.key",
+                "-out",
+                "ca.pem",
+            ],
+        ]);
+        openssl(&[
+            &["req", "-subj", "/CN=localhost"],
+            &KEY,
+            &["-keyout", "server.key", "-out", "server.csr"],
+        ]);
+        openssl(&[&[
+            "x509",
+            "-req",
+            "-in",
+            "server.csr",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-extfile",
+            "server.ext",
+            "-out",
+            "server.pem",
+        ]]);
+    }
+}
+
+impl Drop for Slapd {
+    fn drop(&mut self) {
+        // Killed, not stopped: nobody reads the data any more, and a frozen server could not stop.
+        self.kill9();
+    }
+}
+
+const MISSING: &str = "slapd is not installed: run cargo verify";
+
+/// Debian keeps server programs out of the path of ordinary users.
+fn server_program(name: &str) -> PathBuf {
+    let path = Path::new("/usr/sbin").join(name);
+    assert!(path.exists(), "{MISSING}");
+    path
+}
+
+/// Runs a program to its end. Panics with what it said if it fails.
+fn run(command: &mut Command) {
+    let output = command.output().expect(MISSING);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} failed: {said}");
+}
+
+/// A port that nobody listens on now.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("a bound listener").port()
+}

@@ -1,0 +1,60 @@
+//! The Python environment of the SCIM server that the tests deliver to.
+//! In: `tests/requirements/scim2-server.txt`. Out: `<target>/venv/scim2-server`, made anew only
+//! when the list has changed.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::failure::{Failure, Result};
+use crate::step::Log;
+use crate::{packages, workspace};
+
+const REQUIREMENTS: &str = "tests/requirements/scim2-server.txt";
+
+/// Copy of the list from which an environment was made; written last, so it marks a whole one.
+const MADE_FROM: &str = "made-from.txt";
+
+/// The first Python that can make environments is taken: the user's own, then Debian's.
+const PYTHONS: [&str; 2] = ["python3", "/usr/bin/python3"];
+
+/// Sees to it that the environment is there; gives a word on what was done.
+pub fn ensure(log: &mut Log) -> Result<String> {
+    let wanted = fs::read(workspace::root().join(REQUIREMENTS))
+        .map_err(|error| Failure::new(format!("cannot read `{REQUIREMENTS}`: {error}")))?;
+    let folder = workspace::target()?.join("venv/scim2-server");
+    if fs::read(folder.join(MADE_FROM)).is_ok_and(|made_from| made_from == wanted) {
+        return Ok("there already".into());
+    }
+    make(&folder, log)?;
+    fs::write(folder.join(MADE_FROM), &wanted)
+        .map_err(|error| Failure::new(format!("cannot write `{MADE_FROM}`: {error}")))?;
+    Ok("made".into())
+}
+
+fn make(folder: &Path, log: &mut Log) -> Result<()> {
+    let python = match python() {
+        Some(python) => python,
+        None => {
+            packages::install(&["python3-venv"], "")?;
+            python().ok_or_else(|| Failure::new("python3 still cannot make environments"))?
+        }
+    };
+    log.run(Command::new(python).args(["-m", "venv", "--clear"]).arg(folder))?;
+    log.run(
+        Command::new(folder.join("bin/python"))
+            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--requirement", REQUIREMENTS])
+            .current_dir(workspace::root()),
+    )
+}
+
+fn python() -> Option<&'static str> {
+    PYTHONS.into_iter().find(|python| {
+        Command::new(python)
+            .args(["-c", "import ensurepip, venv"])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    })
+}

@@ -1,0 +1,86 @@
+//! `cargo verify`: everything that must hold before a change is taken.
+//! In: nothing. Out: a line per step, and one last line that counts the tests.
+//!
+//! It installs what the tests need and does not start their servers: each test starts its own.
+
+use std::process::Command;
+
+use crate::failure::{Failure, Result};
+use crate::step::{Log, step};
+use crate::tally::Tally;
+use crate::{packages, python, wasm_path, workspace};
+
+/// Programs the tests start, each with the Debian package it comes from.
+const PROGRAMS: [(&str, &str); 3] =
+    [("slapd", "slapd"), ("ldapsearch", "ldap-utils"), ("openssl", "openssl")];
+
+/// Number of steps, for the headings.
+const STEPS: usize = 8;
+
+/// Runs every step in order and stops at the first that fails.
+pub fn run() -> Result<()> {
+    let logs = workspace::target()?.join("verify");
+    let mut tally = Tally::default();
+    step((1, STEPS), "packages of the tests", &logs, |_| install_programs())?;
+    step((2, STEPS), "Python environment of the SCIM server", &logs, python::ensure)?;
+    step((3, STEPS), "the way to build WebAssembly", &logs, |_| wasm_path::ensure())?;
+    step((4, STEPS), "formatting", &logs, |log| {
+        log.run(workspace::cargo().args(["fmt", "--all", "--check"]))?;
+        Ok("clean".into())
+    })?;
+    step((5, STEPS), "clippy", &logs, |log| {
+        let arguments = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        log.run(workspace::cargo().args(arguments))?;
+        Ok("clean".into())
+    })?;
+    // Without this step the product's binary would be missing: `cargo test` builds only the test
+    // harness of a package whose tests stand elsewhere.
+    step((6, STEPS), "building the product and its tests", &logs, |log| {
+        log.run(workspace::cargo().args(["build", "--workspace", "--all-targets"]))?;
+        Ok("built".into())
+    })?;
+    step((7, STEPS), "tests", &logs, |log| test(log, &mut tally))?;
+    // Counts are judged, never times, so that the benchmark cannot rot.
+    step((8, STEPS), "benchmark, counts only", &logs, |log| {
+        let bench = workspace::target()?.join("debug/bench");
+        log.run(Command::new(bench).args(["e2e", "--users", "2000", "--rounds", "1"]))?;
+        Ok("counts are right".into())
+    })?;
+    println!(
+        "verify: {} tests passed, {} failed, {} ignored in {} suites; formatting and clippy clean",
+        tally.passed, tally.failed, tally.ignored, tally.suites
+    );
+    Ok(())
+}
+
+fn install_programs() -> Result<String> {
+    let missing: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !packages::has_program(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok("there already".into());
+    }
+    packages::install(&missing, "")?;
+    Ok(format!("installed {}", missing.join(" ")))
+}
+
+/// Runs the tests to the last suite, whatever fails on the way.
+fn test(log: &mut Log, tally: &mut Tally) -> Result<String> {
+    let ended = log
+        .run_reading(workspace::cargo().args(["test", "--workspace", "--no-fail-fast"]), |line| {
+            tally.read(line)
+        });
+    let Err(failure) = ended else { return Ok(format!("{} passed", tally.passed)) };
+    if tally.failed_names.is_empty() {
+        return Err(failure);
+    }
+    tally.complaints.iter().for_each(|line| eprintln!("      | {line}"));
+    Err(Failure::new(format!(
+        "{} of {} tests failed: {}",
+        tally.failed,
+        tally.failed + tally.passed,
+        tally.failed_names.join(", ")
+    )))
+}
