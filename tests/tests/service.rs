@@ -1,6 +1,6 @@
 //! The daemon, and every command that the README names, as users run them.
 
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -152,9 +152,32 @@ fn every_command_works_on_a_kept_demo() {
         let (found, text) = run(&kept, arguments);
         assert_eq!(found, Some(code), "{arguments:?}: {text}");
     }
+    play_on(&kept);
     let again = Command::new(program()).args(["demo", "--keep"]).arg(folder.path()).output();
     let refused = String::from_utf8_lossy(&again.unwrap().stderr).into_owned();
     assert!(refused.contains("is not empty"), "{refused}");
+}
+
+/// The service of a kept demo comes back, and takes what is changed meanwhile.
+fn play_on(kept: &Path) {
+    let mut served = Command::new(program())
+        .args(["demo", "--keep"])
+        .arg(kept)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(served.stdout.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(line.contains("the service answers at"), "{line}");
+    let ldif = kept.join("directory/forest-r.ldif");
+    let changed = std::fs::read_to_string(&ldif).unwrap().replace("taro.yamada@", "taro@");
+    std::fs::write(&ldif, changed).unwrap();
+    let (code, text) = run(kept, &["once"]);
+    assert_eq!((code, text.contains("1 update")), (Some(0), true), "{text}");
+    let pid = served.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(served.wait().unwrap().code(), Some(0));
 }
 
 /// Runs a command on a kept demo; gives its exit code and all that it printed.

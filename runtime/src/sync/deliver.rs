@@ -36,7 +36,7 @@ const HOLDS: [Duration; 7] = [
 
 /// Waits for a target that asks for patience before this run gives it up. The exports stay pending
 /// and no attempt is counted; the next run goes on.
-const PATIENCE_WAITS_MAX: u32 = 5;
+const PATIENCE_WAITS_MAX: u32 = 3;
 const PATIENCE_FIRST: Duration = Duration::from_secs(1);
 const PATIENCE_WAIT_MAX: Duration = Duration::from_secs(60);
 

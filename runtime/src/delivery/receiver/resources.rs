@@ -68,14 +68,15 @@ impl Resources {
         let mut resources = Self::default();
         for kind in ["Users", "Groups"] {
             for object in state[kind].as_array().into_iter().flatten() {
-                let (Some(object), Some(id)) = (object.as_object(), object["id"].as_str()) else {
+                let text = |name: &str| object.get(name).and_then(Json::as_str);
+                let (Some(fields), Some(id)) = (object.as_object(), text("id")) else {
                     continue;
                 };
-                if let (true, Some(name)) = (kind == "Users", object["userName"].as_str()) {
+                if let (true, Some(name)) = (kind == "Users", text("userName")) {
                     resources.user_names.insert(name.to_lowercase(), id.to_owned());
                 }
                 resources.created += 1;
-                resources.of_mut(kind).insert(id.to_owned(), object.clone());
+                resources.of_mut(kind).insert(id.to_owned(), fields.clone());
             }
         }
         resources
