@@ -1,4 +1,4 @@
-//! Configuration and rules of the test installations: OpenLDAP to one SCIM service.
+//! Configuration and rules of the test installations: OpenLDAP or LDIF to one SCIM service.
 
 use crate::product::Product;
 use crate::slapd::{READER, READER_PASSWORD, SUFFIX};
@@ -123,4 +123,53 @@ rules:
         - {to: externalId, from: sourceAnchor}
         - {to: displayName, from: displayName}
         - {to: members, from: member}
+"#;
+
+/// The configuration of an installation that reads `hr.ldif` and writes `base_url`.
+pub fn ldif_config(base_url: &str) -> String {
+    format!(
+        "manifest: manifest.yml
+state: {{path: state}}
+sources:
+  hr: {{ldif: {{path: hr.ldif, anchor: uid}}}}
+targets:
+  cloud: {{base_url: {base_url}, credential: cloud-token}}
+credentials:
+  cloud-token: {{kind: scim_bearer}}
+rules: {{cache: cache}}
+"
+    )
+}
+
+/// The rules for [`ldif_config`]: a person for every entry with a `uid`, a user for every person.
+pub const LDIF_MANIFEST: &str = r#"version: 1
+connectors:
+  - {name: hr, kind: ldif, order: 1}
+  - {name: cloud, kind: scim, order: 2}
+rules:
+  - name: Join
+    precedence: 100
+    connector: hr
+    direction: inbound
+    from: inetOrgPerson
+    to: person
+    link: provision
+    join: [[{cs: uid, mv: sourceAnchor}]]
+    module: builtin:declarative
+    config: {flows: [{to: sourceAnchor, from: uid}, {to: title, from: title}]}
+  - name: Out
+    precedence: 100
+    connector: cloud
+    direction: outbound
+    from: person
+    to: User
+    link: provision
+    scope: [[{attr: sourceAnchor, op: ISNOTNULL}]]
+    join: [[{cs: externalId, mv: sourceAnchor}]]
+    module: builtin:declarative
+    config:
+      flows:
+        - {to: externalId, from: sourceAnchor}
+        - {to: userName, from: sourceAnchor}
+        - {to: title, from: title}
 "#;

@@ -1,6 +1,7 @@
 //! A rule that misbehaves is contained and named, and nothing of its objects changes (rules.md 6,
 //! 12).
 
+use kakehi_tests::installation::{LDIF_MANIFEST, ldif_config};
 use kakehi_tests::product::{Answer, Product};
 use kakehi_tests::receiver::InProcess;
 use serde_json::Value as Json;
@@ -22,29 +23,14 @@ fn product(server: &InProcess, module: &str) -> Product {
 "
     );
     let product = Product::new(&[
-        ("config.yml", &config(&server.base_url())),
+        ("config.yml", &ldif_config(&server.base_url())),
         ("secret.yml", "credentials:\n  cloud-token: {value: secret}\n"),
-        ("manifest.yml", &format!("{MANIFEST}{rule}")),
+        ("manifest.yml", &format!("{LDIF_MANIFEST}{rule}")),
         ("rules/custom.wat", module),
         ("hr.ldif", &people("one")),
     ]);
     assert_eq!(product.run(&["once"]).code, 4, "the first run has one bad object");
     product
-}
-
-fn config(base_url: &str) -> String {
-    format!(
-        "manifest: manifest.yml
-state: {{path: state}}
-sources:
-  hr: {{ldif: {{path: hr.ldif, anchor: uid}}}}
-targets:
-  cloud: {{base_url: {base_url}, credential: cloud-token}}
-credentials:
-  cloud-token: {{kind: scim_bearer}}
-rules: {{cache: cache}}
-"
-    )
 }
 
 /// One person whom the custom rule sees, and one whom it does not.
@@ -56,38 +42,6 @@ fn people(title: &str) -> String {
     };
     person("bad", "bad") + &person("good", "good")
 }
-
-const MANIFEST: &str = r#"version: 1
-connectors:
-  - {name: hr, kind: ldif, order: 1}
-  - {name: cloud, kind: scim, order: 2}
-rules:
-  - name: Join
-    precedence: 100
-    connector: hr
-    direction: inbound
-    from: inetOrgPerson
-    to: person
-    link: provision
-    join: [[{cs: uid, mv: sourceAnchor}]]
-    module: builtin:declarative
-    config: {flows: [{to: sourceAnchor, from: uid}, {to: title, from: title}]}
-  - name: Out
-    precedence: 100
-    connector: cloud
-    direction: outbound
-    from: person
-    to: User
-    link: provision
-    scope: [[{attr: sourceAnchor, op: ISNOTNULL}]]
-    join: [[{cs: externalId, mv: sourceAnchor}]]
-    module: builtin:declarative
-    config:
-      flows:
-        - {to: externalId, from: sourceAnchor}
-        - {to: userName, from: sourceAnchor}
-        - {to: title, from: title}
-"#;
 
 /// The frame of a rule that reads `sn` and writes `nick`; `body` is its `apply`.
 fn module(body: &str) -> String {
@@ -184,9 +138,9 @@ fn a_module_that_imports_wasi_is_refused_by_name_before_anything_is_read() {
              module: {{path: rules/custom.wat, sha256: {digest}}}}}\n"
         );
         Product::new(&[
-            ("config.yml", &config(&server.base_url())),
+            ("config.yml", &ldif_config(&server.base_url())),
             ("secret.yml", "credentials:\n  cloud-token: {value: secret}\n"),
-            ("manifest.yml", &format!("{MANIFEST}{rule}")),
+            ("manifest.yml", &format!("{LDIF_MANIFEST}{rule}")),
             ("rules/custom.wat", &foreign),
             ("hr.ldif", &people("one")),
         ])

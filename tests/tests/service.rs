@@ -5,41 +5,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kakehi_tests::installation::TOKEN;
+use kakehi_tests::installation::{LDIF_MANIFEST, TOKEN, ldif_config};
 use kakehi_tests::product::{Product, contents, program};
 use kakehi_tests::receiver::InProcess;
 use serde_json::Value as Json;
 
 /// Longest wait for something that takes a fraction of a second on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-const MANIFEST: &str = r#"version: 1
-connectors:
-  - {name: hr, kind: ldif, order: 1}
-  - {name: cloud, kind: scim, order: 2}
-rules:
-  - name: Join
-    precedence: 100
-    connector: hr
-    direction: inbound
-    from: inetOrgPerson
-    to: person
-    link: provision
-    join: [[{cs: uid, mv: sourceAnchor}]]
-    module: builtin:declarative
-    config: {flows: [{to: sourceAnchor, from: uid}]}
-  - name: Out
-    precedence: 100
-    connector: cloud
-    direction: outbound
-    from: person
-    to: User
-    link: provision
-    scope: [[{attr: sourceAnchor, op: ISNOTNULL}]]
-    join: [[{cs: externalId, mv: sourceAnchor}]]
-    module: builtin:declarative
-    config: {flows: [{to: externalId, from: sourceAnchor}, {to: userName, from: sourceAnchor}]}
-"#;
 
 fn people(names: &[&str]) -> String {
     let person =
@@ -48,24 +20,11 @@ fn people(names: &[&str]) -> String {
 }
 
 fn product(server: &InProcess) -> Product {
-    let config = format!(
-        "manifest: manifest.yml
-state: {{path: state}}
-sources:
-  hr: {{ldif: {{path: hr.ldif, anchor: uid}}}}
-targets:
-  cloud: {{base_url: {}, credential: cloud-token}}
-credentials:
-  cloud-token: {{kind: scim_bearer}}
-rules: {{cache: cache}}
-run: {{poll: 1s, drain: 10s}}
-",
-        server.base_url()
-    );
+    let config = ldif_config(&server.base_url()) + "run: {poll: 1s, drain: 10s}\n";
     Product::new(&[
         ("config.yml", &config),
         ("secret.yml", &format!("credentials:\n  cloud-token: {{value: {TOKEN}}}\n")),
-        ("manifest.yml", MANIFEST),
+        ("manifest.yml", LDIF_MANIFEST),
         ("hr.ldif", &people(&["one"])),
     ])
 }
