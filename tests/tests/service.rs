@@ -124,26 +124,27 @@ fn play_on(kept: &Path) {
         .arg(kept)
         .stdout(Stdio::piped())
         .spawn()
-        .unwrap();
-    let mut said = BufReader::new(served.stdout.take().unwrap());
+        .expect("the program starts");
+    let mut said = BufReader::new(served.stdout.take().expect("it is piped"));
     let mut line = String::new();
-    said.read_line(&mut line).unwrap();
+    said.read_line(&mut line).expect("it says where it answers");
     assert!(line.contains("the service answers at"), "{line}");
     let ldif = kept.join("directory/forest-r.ldif");
-    let changed = std::fs::read_to_string(&ldif).unwrap().replace("taro.yamada@", "taro@");
-    std::fs::write(&ldif, changed).unwrap();
+    let changed = std::fs::read_to_string(&ldif).expect("the demo left it");
+    let changed = changed.replace("taro.yamada@", "taro@");
+    std::fs::write(&ldif, changed).expect("it can be changed");
     let (code, text) = run(kept, &["once"]);
     assert_eq!((code, text.contains("1 update")), (Some(0), true), "{text}");
     let pid = served.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    assert_eq!(served.wait().unwrap().code(), Some(0));
+    assert!(Command::new("kill").args(["-INT", &pid]).status().expect("there is a kill").success());
+    assert_eq!(served.wait().expect("it is ours").code(), Some(0));
 }
 
 /// Runs a command on a kept demo; gives its exit code and all that it printed.
 fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(program());
     command.arg("--config").arg(folder.join("config.yml")).args(arguments);
-    let output = command.output().unwrap();
+    let output = command.output().expect("the program starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned()
         + &String::from_utf8_lossy(&output.stderr);
     (output.status.code(), text)
