@@ -2,7 +2,6 @@
 //! flow out. Connectors only read; none of them ever writes to a source.
 
 mod attribute;
-pub mod backoff;
 mod batch;
 mod digest;
 pub mod ldap;

@@ -29,8 +29,6 @@ pub struct SourceState {
     pub cookie: Option<Vec<u8>>,
     /// Number of the newest listing (L-41).
     pub generation: u64,
-    /// When the last complete listing ended.
-    pub last_full: Option<i64>,
     /// Objects that the last complete listing showed: what a suspicious delta is measured by.
     pub objects: u64,
     /// The last poll met a server whose state was older than ours (L-75).
