@@ -172,22 +172,27 @@ pub fn schema() -> serde_json::Value {
     schema::of::<ConfigRaw>()
 }
 
-/// Reads a file of text, at most [`FILE_BYTES_MAX`] bytes. Errors: why not, in words.
-pub(crate) fn read_text(path: &Path) -> Result<String, String> {
+/// Reads a file, at most [`FILE_BYTES_MAX`] bytes. Errors: why not, in words.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     use std::io::Read as _;
     let told = |error: std::io::Error| error.to_string();
     let file = std::fs::File::open(path).map_err(told)?;
     let mut bytes = vec![];
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(told)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("it has more than {FILE_BYTES_MAX} bytes"));
+    match bytes.len() as u64 > FILE_BYTES_MAX {
+        true => Err(format!("it has more than {FILE_BYTES_MAX} bytes")),
+        false => Ok(bytes),
     }
+}
+
+/// The text of a file. Errors: where it is none.
+pub(crate) fn as_text(bytes: Vec<u8>) -> Result<String, String> {
     String::from_utf8(bytes)
         .map_err(|error| format!("it is not UTF-8 (byte {})", error.utf8_error().valid_up_to()))
 }
 
 fn read(path: &Path, findings: &mut Findings) -> Option<ConfigRaw> {
-    let text = match read_text(path) {
+    let text = match read_file(path).and_then(as_text) {
         Ok(text) => text,
         Err(reason) => {
             findings.error(CODES.unreadable, format_args!("cannot read the file: {reason}"));

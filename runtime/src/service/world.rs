@@ -16,6 +16,7 @@ use crate::connector::ldap::{self, LdapDirectory, LdapOptions, ServerKind, TlsOp
 use crate::connector::ldif::{LdifDirectory, LdifOptions, LdifSource};
 use crate::delivery::scim::{self, Profile, ScimOptions, ScimTarget};
 use crate::edge::{Directory, Target};
+use crate::manifest::files::Files;
 use crate::manifest::generation::{self, Generation, Surroundings};
 use crate::service::clock::SystemClock;
 use crate::service::failure::{Failure, Kind};
@@ -48,7 +49,8 @@ pub fn load(path: &Path) -> Result<World, Failure> {
         limits: rule_limits(&config),
     };
     let (generation, found) =
-        generation::load(&config.manifest, &surroundings, &host).map_err(Failure::of_findings)?;
+        generation::load(&mut Files::of(&config.manifest), &surroundings, &host)
+            .map_err(Failure::of_findings)?;
     warnings.extend(found);
     let digest = config.digest();
     Ok(World { config, generation, warnings, digest, _host: host })

@@ -14,6 +14,7 @@ use crate::config::finding::Findings;
 use crate::config::rules::Policy;
 use crate::config::yaml::Mark;
 use crate::manifest::codes::{MODULE_NOTE, RECHECK, UNUSED_WRITE};
+use crate::manifest::files::Files;
 use crate::manifest::rule::{ModuleSource, RuleDraft};
 use crate::manifest::{ManifestRule, builtin};
 
@@ -21,11 +22,9 @@ use crate::manifest::{ManifestRule, builtin};
 const CACHE_UNUSABLE: &str = "K0514";
 
 pub(super) struct Modules<'a> {
-    folder: &'a Path,
+    files: &'a mut Files,
     host: &'a Host,
     surroundings: &'a Surroundings<'a>,
-    /// Bytes by path; `None` where they were refused, which was told.
-    files: BTreeMap<String, Option<Arc<[u8]>>>,
     /// By the place of the rule, of which one is expanded over many connectors.
     loaded: BTreeMap<(&'a Path, Mark), Option<Arc<LoadedModule>>>,
 }
@@ -34,15 +33,11 @@ pub(super) struct Modules<'a> {
 
 impl<'a> Modules<'a> {
     pub(super) fn new(
-        manifest: &'a Path,
+        files: &'a mut Files,
         host: &'a Host,
         surroundings: &'a Surroundings<'a>,
     ) -> Self {
-        let folder = match manifest.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
-        Self { folder, host, surroundings, files: BTreeMap::new(), loaded: BTreeMap::new() }
+        Self { files, host, surroundings, loaded: BTreeMap::new() }
     }
 
     /// Gives the module of a rule and its contract as the manifest narrows it; `None` if it was
@@ -108,17 +103,13 @@ impl<'a> Modules<'a> {
             ModuleSource::Builtin(name) => return Some(builtin_bytes(name).into()),
             ModuleSource::File { path, sha256, .. } => (path, sha256.as_deref()),
         };
-        if !self.files.contains_key(path) {
-            let bytes = match kakehi_host::read_module(self.folder, path) {
-                Ok(bytes) => Some(bytes.into()),
-                Err(error) => {
-                    refuse(draft, error, findings);
-                    None
-                }
-            };
-            self.files.insert(path.clone(), bytes);
-        }
-        let bytes = self.files.get(path).cloned().flatten()?;
+        let bytes = match self.files.module(&draft.origin.file, path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                refuse(draft, error, findings);
+                return None;
+            }
+        };
         match self.surroundings.policy {
             Policy::Open => {}
             Policy::Pinned => {
