@@ -44,6 +44,11 @@ impl Files {
         &self.main
     }
 
+    /// The manifest's name below its folder.
+    pub fn main_name(&self) -> String {
+        self.main.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// The folder that everything lies in.
     pub fn folder(&self) -> &Path {
         &self.folder
