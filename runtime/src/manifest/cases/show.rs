@@ -1,0 +1,124 @@
+//! Answers and expectations in the form of test cases: what is printed can be written down.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use kakehi_engine::flow::{Contribution, Flow, RuleOutcome};
+use kakehi_engine::object::{AttributeName, Value};
+use kakehi_engine::rule::{Merge, Rule};
+use serde_json::Value as Json;
+
+use super::Expectation;
+
+/// What a rule answered, as far as a case can expect it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Given(Expectation),
+    /// `rule-trap: deadline: ...`, which no case can want.
+    Broken(String),
+}
+
+/// An outcome in the words of a case: of several flows to one attribute, what they come to.
+pub fn answer(outcome: &RuleOutcome, rule: &Rule) -> Answer {
+    Answer::Given(match outcome {
+        RuleOutcome::Flows(flows) => {
+            Expectation::Flows { flows: effective(flows, rule), partial: false }
+        }
+        RuleOutcome::Skip(reason) => Expectation::Skip(reason.clone()),
+        RuleOutcome::Fail { attribute, message } => {
+            Expectation::Fail { attribute: attribute.clone(), message: message.clone() }
+        }
+        RuleOutcome::Trapped { trap, message } => {
+            return Answer::Broken(format!("rule-trap: {}: {message}", trap.as_str()));
+        }
+        RuleOutcome::BadContribution { attribute, message } => {
+            return Answer::Broken(format!("bad-contribution: `{attribute}`: {message}"));
+        }
+    })
+}
+
+/// What the flows of one rule come to, by attribute, as if no other rule contributed
+/// (provisioning.md 11.4).
+fn effective(flows: &[Flow], rule: &Rule) -> BTreeMap<AttributeName, Contribution> {
+    let mut found = BTreeMap::<AttributeName, Contribution>::new();
+    for Flow { attribute, contribution } in flows {
+        let policy = rule.contract.writes.get(attribute);
+        let merges = policy.is_some_and(|policy| policy.merge != Merge::Update);
+        match (found.get_mut(attribute), contribution) {
+            (Some(Contribution::Values(known)), Contribution::Values(more)) if merges => {
+                let new: Vec<Value> =
+                    more.iter().filter(|value| !known.contains(value)).cloned().collect();
+                known.extend(new);
+            }
+            (Some(Contribution::Values(_) | Contribution::Block), _) => {}
+            (Some(Contribution::Keep), Contribution::None) => {}
+            _ => {
+                found.insert(attribute.clone(), contribution.clone());
+            }
+        }
+    }
+    found
+}
+
+/// A contribution as it stands in `out`, which is YAML and, but for `~`, JSON.
+pub fn contribution(contribution: &Contribution) -> String {
+    match contribution {
+        Contribution::None => "~".to_owned(),
+        Contribution::Block => "{flow: block}".to_owned(),
+        Contribution::Keep => "{flow: keep}".to_owned(),
+        Contribution::Values(values) => match values.as_slice() {
+            [value] => one(value),
+            values => {
+                let values: Vec<String> = values.iter().map(one).collect();
+                format!("[{}]", values.join(", "))
+            }
+        },
+    }
+}
+
+fn one(value: &Value) -> String {
+    match value {
+        Value::Text(text) => quoted(text),
+        Value::Integer(number) => number.to_string(),
+        Value::Boolean(flag) => flag.to_string(),
+        Value::Binary(bytes) => {
+            let digits = base64::engine::general_purpose::STANDARD.encode(bytes);
+            format!("{{binary: {}}}", quoted(&digits))
+        }
+        Value::Reference(text) => format!("{{reference: {}}}", quoted(text)),
+    }
+}
+
+/// A text in JSON's quotation marks, which mean the same in YAML.
+pub(super) fn quoted(text: &str) -> String {
+    Json::from(text).to_string()
+}
+
+/// An expectation as the key and the value of a case: `("skip", "\"computer account\"")`.
+pub fn expectation(expectation: &Expectation) -> (&'static str, String) {
+    match expectation {
+        Expectation::Flows { flows, .. } => {
+            let flow = |(name, value): (&AttributeName, &Contribution)| {
+                format!("{}: {}", key(name.as_str()), contribution(value))
+            };
+            ("out", format!("{{{}}}", flows.iter().map(flow).collect::<Vec<_>>().join(", ")))
+        }
+        Expectation::Skip(reason) => ("skip", quoted(reason)),
+        Expectation::Fail { attribute: None, message } => {
+            ("fail", format!("{{message: {}}}", quoted(message)))
+        }
+        Expectation::Fail { attribute: Some(attribute), message } => {
+            let attribute = key(attribute.as_str());
+            ("fail", format!("{{attribute: {attribute}, message: {}}}", quoted(message)))
+        }
+    }
+}
+
+/// A name without quotation marks where it needs none.
+pub fn key(name: &str) -> String {
+    let plain = name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter))
+        && !["null", "true", "false", "yes", "no", "on", "off", "y", "n"]
+            .contains(&name.to_ascii_lowercase().as_str());
+    if plain { name.to_owned() } else { quoted(name) }
+}
