@@ -18,8 +18,10 @@ use kakehi_host::LoadedModule;
 
 pub use self::judge::{Difference, judge, unfit};
 pub(super) use self::read::of;
-pub use self::run::{CaseResult, run};
-pub use self::show::{Answer, answer, contribution, expectation};
+pub use self::run::{CaseResult, Runner, remembers, run};
+pub use self::show::{
+    Answer, Form, answer, contribution, expectation, given, key, quoted, written,
+};
 use super::codes::CASE_FAILED;
 use super::rule::{Origin, RuleDraft};
 use crate::config::finding::Findings;
@@ -75,11 +77,6 @@ impl Case {
             imported: select(&contract.reads_imported, &self.imported),
             parameters: parameters.map(|(name, value)| (name.as_str(), value.as_str())).collect(),
         }
-    }
-
-    /// The instant at which it is asked.
-    pub fn at(&self) -> Timestamp {
-        self.now.unwrap_or_default()
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Start and reload take this one path.
 
+pub mod alone;
 mod digest;
 mod module;
 mod path;

@@ -265,7 +265,7 @@ pub(super) struct TestRaw {
     pub imported: Entries<GivenRaw>,
     /// Values of the parameters that the rule reads.
     pub parameters: Entries<Scalar>,
-    /// The instant of the run, in UTC; 1970-01-01T00:00:00Z where it is absent.
+    /// The instant of the run in UTC, for rules that ask for it: `2026-04-01T00:00:00Z`.
     pub now: Option<At<String>>,
     /// What the rule must contribute; instead of `skip` and `fail`.
     pub out: Option<Entries<ExpectedRaw>>,

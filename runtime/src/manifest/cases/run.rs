@@ -1,14 +1,11 @@
 //! Runs cases: each in a fresh instance and in one that has seen the others, which must agree
 //! (G-05, G-14).
 
-use std::collections::BTreeMap;
-use std::slice;
 use std::sync::Arc;
 
-use kakehi_engine::flow::{RuleInput, RuleOutcome, Rules as _};
-use kakehi_engine::rule::{Rule, RuleId};
-use kakehi_engine::time::Timestamp;
-use kakehi_host::{Generation, LoadedModule};
+use kakehi_engine::flow::RuleOutcome;
+use kakehi_engine::rule::Rule;
+use kakehi_host::{LoadedModule, Measured, Trial};
 
 use super::Case;
 use super::judge::{Difference, judge, unfit};
@@ -18,23 +15,36 @@ use super::show::{self, Answer};
 const IN_SHORT_MAX: usize = 3;
 
 /// What became of one case; without differences it passed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct CaseResult {
-    pub outcome: RuleOutcome,
+    /// The answer of the fresh instance.
+    pub measured: Measured,
     pub differences: Vec<Difference>,
+    /// Another expectation would mend all of it.
+    pub differs_only_in_its_answer: bool,
+}
+
+/// Two instances of a module, one of them renewed for every case.
+pub struct Runner<'a> {
+    rule: &'a Rule,
+    fresh: Trial,
+    used: Trial,
 }
 
 // === impl CaseResult ===
 
 impl CaseResult {
     /// Takes the answers of a fresh instance and of a used one.
-    pub fn new(case: &Case, rule: &Rule, fresh: RuleOutcome, used: &RuleOutcome) -> Self {
+    pub fn new(case: &Case, rule: &Rule, fresh: Measured, used: &RuleOutcome) -> Self {
         let mut differences = unfit(case, &rule.contract);
-        differences.extend(judge(case, &fresh, rule));
-        if fresh != *used {
-            differences.push(remembers(rule, &fresh, used));
+        let fits = differences.is_empty() && fresh.outcome == *used;
+        let judged = judge(case, &fresh.outcome, rule);
+        let differs_only_in_its_answer = fits && !judged.is_empty();
+        differences.extend(judged);
+        if fresh.outcome != *used {
+            differences.push(remembers(rule, &fresh.outcome, used));
         }
-        Self { outcome: fresh, differences }
+        Self { measured: fresh, differences, differs_only_in_its_answer }
     }
 
     pub fn passed(&self) -> bool {
@@ -61,35 +71,46 @@ pub fn remembers(rule: &Rule, fresh: &RuleOutcome, used: &RuleOutcome) -> Differ
         Answer::Broken(why) => why,
     };
     let mut difference = Difference::new("the rule remembers", &shown(fresh), &shown(used));
-    difference.got += " once it has seen other objects";
+    difference.got += " after other objects";
     difference
+}
+
+// === impl Runner ===
+
+impl<'a> Runner<'a> {
+    pub fn new(rule: &'a Rule, module: &Arc<LoadedModule>) -> Self {
+        Self { rule, fresh: module.trial(rule), used: module.trial(rule) }
+    }
+
+    /// Asks in an instance that has seen nothing, and ends it.
+    pub fn fresh(&mut self, case: &Case) -> Measured {
+        let measured = self.fresh.ask(self.rule, &case.input(&self.rule.contract), case.now);
+        self.fresh.renew();
+        measured
+    }
+
+    /// Asks in the instance that has seen whatever was asked of it before.
+    pub fn used(&mut self, case: &Case) -> Measured {
+        self.used.ask(self.rule, &case.input(&self.rule.contract), case.now)
+    }
+
+    /// The used instance begins anew.
+    pub fn renew(&mut self) {
+        self.used.renew();
+    }
 }
 
 /// Runs all cases of a rule. Gives one result each, in order.
 pub fn run(cases: &[Case], rule: &Rule, module: &Arc<LoadedModule>) -> Vec<CaseResult> {
-    let generation = Generation::new(vec![Arc::clone(module)]);
-    let ask = |now: Timestamp, inputs: &[RuleInput<'_>]| {
-        generation.at(now).apply(RuleId(0), rule, inputs)
+    let mut runner = Runner::new(rule, module);
+    // So that also the first case meets an instance that has seen all others.
+    for case in cases {
+        runner.used(case);
+    }
+    let mut result = |case: &Case| {
+        let fresh = runner.fresh(case);
+        let used = runner.used(case);
+        CaseResult::new(case, rule, fresh, &used.outcome)
     };
-    let inputs: Vec<RuleInput<'_>> = cases.iter().map(|case| case.input(&rule.contract)).collect();
-    // The instant stands still within a call, so cases of one instant make one.
-    let mut by_instant = BTreeMap::<Timestamp, Vec<usize>>::new();
-    for (index, case) in cases.iter().enumerate() {
-        by_instant.entry(case.at()).or_default().push(index);
-    }
-    let mut results: Vec<Option<CaseResult>> = cases.iter().map(|_| None).collect();
-    for (now, indexes) in by_instant {
-        // Twice over, so that also the first case meets an instance that has seen all others.
-        let twice: Vec<RuleInput<'_>> =
-            indexes.iter().chain(&indexes).map(|index| inputs[*index].clone()).collect();
-        let used = ask(now, &twice);
-        for (place, index) in indexes.iter().enumerate() {
-            let fresh = ask(now, slice::from_ref(&inputs[*index])).pop();
-            let used = used.get(indexes.len() + place);
-            if let (Some(fresh), Some(used)) = (fresh, used) {
-                results[*index] = Some(CaseResult::new(&cases[*index], rule, fresh, used));
-            }
-        }
-    }
-    results.into_iter().map(|result| result.expect("the host answers for every input")).collect()
+    cases.iter().map(&mut result).collect()
 }

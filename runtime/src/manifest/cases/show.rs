@@ -60,65 +60,100 @@ fn effective(flows: &[Flow], rule: &Rule) -> BTreeMap<AttributeName, Contributio
     found
 }
 
-/// A contribution as it stands in `out`, which is YAML and, but for `~`, JSON.
+/// How keys and none are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Yaml,
+    /// Which is YAML, too.
+    Json,
+}
+
+/// A contribution as it stands in `out`.
 pub fn contribution(contribution: &Contribution) -> String {
-    match contribution {
-        Contribution::None => "~".to_owned(),
-        Contribution::Block => "{flow: block}".to_owned(),
-        Contribution::Keep => "{flow: keep}".to_owned(),
-        Contribution::Values(values) => match values.as_slice() {
-            [value] => one(value),
-            values => {
-                let values: Vec<String> = values.iter().map(one).collect();
-                format!("[{}]", values.join(", "))
-            }
-        },
-    }
-}
-
-fn one(value: &Value) -> String {
-    match value {
-        Value::Text(text) => quoted(text),
-        Value::Integer(number) => number.to_string(),
-        Value::Boolean(flag) => flag.to_string(),
-        Value::Binary(bytes) => {
-            let digits = base64::engine::general_purpose::STANDARD.encode(bytes);
-            format!("{{binary: {}}}", quoted(&digits))
-        }
-        Value::Reference(text) => format!("{{reference: {}}}", quoted(text)),
-    }
-}
-
-/// A text in JSON's quotation marks, which mean the same in YAML.
-pub(super) fn quoted(text: &str) -> String {
-    Json::from(text).to_string()
+    Form::Yaml.contribution(contribution)
 }
 
 /// An expectation as the key and the value of a case: `("skip", "\"computer account\"")`.
 pub fn expectation(expectation: &Expectation) -> (&'static str, String) {
+    written(expectation, Form::Yaml)
+}
+
+pub fn written(expectation: &Expectation, form: Form) -> (&'static str, String) {
     match expectation {
         Expectation::Flows { flows, .. } => {
             let flow = |(name, value): (&AttributeName, &Contribution)| {
-                format!("{}: {}", key(name.as_str()), contribution(value))
+                format!("{}: {}", form.key(name.as_str()), form.contribution(value))
             };
             ("out", format!("{{{}}}", flows.iter().map(flow).collect::<Vec<_>>().join(", ")))
         }
         Expectation::Skip(reason) => ("skip", quoted(reason)),
         Expectation::Fail { attribute: None, message } => {
-            ("fail", format!("{{message: {}}}", quoted(message)))
+            ("fail", format!("{{{}: {}}}", form.key("message"), quoted(message)))
         }
         Expectation::Fail { attribute: Some(attribute), message } => {
-            let attribute = key(attribute.as_str());
-            ("fail", format!("{{attribute: {attribute}, message: {}}}", quoted(message)))
+            let attribute = form.one(&Value::text(attribute.as_str()));
+            let (first, second) = (form.key("attribute"), form.key("message"));
+            ("fail", format!("{{{first}: {attribute}, {second}: {}}}", quoted(message)))
         }
     }
 }
 
+/// An attribute and its values as they stand in `in`.
+pub fn given(name: &AttributeName, values: &[Value]) -> String {
+    let values = Contribution::Values(values.to_vec());
+    format!("{}: {}", key(name.as_str()), contribution(&values))
+}
+
 /// A name without quotation marks where it needs none.
 pub fn key(name: &str) -> String {
-    let plain = name.starts_with(|first: char| first.is_ascii_alphabetic())
-        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter))
-        && !["null", "true", "false", "yes", "no", "on", "off", "y", "n"]
-            .contains(&name.to_ascii_lowercase().as_str());
-    if plain { name.to_owned() } else { quoted(name) }
+    Form::Yaml.key(name)
+}
+
+/// A text in JSON's quotation marks, which mean the same in YAML.
+pub fn quoted(text: &str) -> String {
+    Json::from(text).to_string()
+}
+
+// === impl Form ===
+
+impl Form {
+    fn key(self, name: &str) -> String {
+        let plain = self == Self::Yaml
+            && name.starts_with(|first: char| first.is_ascii_alphabetic())
+            && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter))
+            && !["null", "true", "false", "yes", "no", "on", "off", "y", "n"]
+                .contains(&name.to_ascii_lowercase().as_str());
+        if plain { name.to_owned() } else { quoted(name) }
+    }
+
+    fn contribution(self, contribution: &Contribution) -> String {
+        match contribution {
+            Contribution::None if self == Self::Json => "null".to_owned(),
+            Contribution::None => "~".to_owned(),
+            Contribution::Block => format!("{{{}: {}}}", self.key("flow"), self.key("block")),
+            Contribution::Keep => format!("{{{}: {}}}", self.key("flow"), self.key("keep")),
+            Contribution::Values(values) => match values.as_slice() {
+                [value] => self.one(value),
+                values => {
+                    let values: Vec<String> = values.iter().map(|value| self.one(value)).collect();
+                    format!("[{}]", values.join(", "))
+                }
+            },
+        }
+    }
+
+    fn one(self, value: &Value) -> String {
+        match value {
+            Value::Text(text) => quoted(text),
+            Value::Integer(number) => number.to_string(),
+            Value::Boolean(flag) => flag.to_string(),
+            Value::Binary(bytes) => {
+                let digits = base64::engine::general_purpose::STANDARD.encode(bytes);
+                format!("{{{}: {}}}", self.key("binary"), quoted(&digits))
+            }
+            Value::Reference(text) => {
+                format!("{{{}: {}}}", self.key("reference"), quoted(text))
+            }
+        }
+    }
 }
