@@ -97,7 +97,7 @@ impl Lock {
         files: &mut Files,
         findings: &mut Findings,
     ) {
-        let (mut edits, mut expected) = (vec![], page.root.clone());
+        let (mut edits, mut expected, mut known) = (vec![], page.root.clone(), true);
         let meant = |entry: &Entry<'_>| rule.is_none_or(|rule| entry.rule == rule);
         for entry in page.entries().into_iter().filter(meant) {
             let Some(module) = entry.path.and_then(Node::as_text) else { continue };
@@ -126,13 +126,16 @@ impl Lock {
             if pin.changed() {
                 match edit(&page.text, &entry, &pin.new) {
                     Some(edit) => edits.push(edit),
-                    None => refuse(&pin, entry.node.mark, findings),
+                    None => {
+                        known = false;
+                        refuse(&pin, entry.node.mark, findings);
+                    }
                 }
                 expect(&mut expected, entry.index, &pin.new);
             }
             self.pins.push(pin);
         }
-        if edits.is_empty() {
+        if edits.is_empty() || !known {
             return;
         }
         let text = edit::edited(&page.text, edits);

@@ -223,22 +223,31 @@ mod tests {
              - {name: reference, in: {dn: {reference: CN=A}}, out: {displayName: CN=A}}\n\
              - {name: skip, in: {dn: CN=A}, skip: computer account}\n\
              - {name: fail, in: {dn: CN=A}, fail: {attribute: dn, message: dn is missing}}\n\
-             - {name: misspelt, in: {dn: CN=A, mail: x}, imported: {dn: x}, parameters: {p: 1},\n   \
-             now: 2026-04-01T00:00:00Z, out: {displayName: CN=A, displayNam: ~}}\n",
+             - {name: misspelt, in: {dn: CN=A, mail: x}, imported: {dn: x},\n   \
+             parameters: {p: 1}, now: 2026-04-01T00:00:00Z, out: {displayName: CN=A, displayNam: ~}}\n",
         );
         expect![[r#"
-            text: `displayName`: expected "CN=B", got "CN=A"
-            type: `displayName`: expected "512", got 512
-            unnamed: `displayName`: expected ~, got "CN=A"
-            none: `displayName`: expected ~, got "CN=A"
-            block: `displayName`: expected {flow: block}, got "CN=A"
-            reference: `displayName`: expected "CN=A", got {reference: "CN=A"}
-            skip: `verdict`: expected skip: "computer account", got out: {displayName: "CN=A"}
-            fail: `verdict`: expected fail: {attribute: "dn", message: "dn is missing"}, got out: {displayName: "CN=A"}
+            text: `displayName`: expected "CN=B",
+              got "CN=A"
+            type: `displayName`: expected "512",
+              got 512
+            unnamed: `displayName`: expected ~,
+              got "CN=A"
+            none: `displayName`: expected ~,
+              got "CN=A"
+            block: `displayName`: expected {flow: block},
+              got "CN=A"
+            reference: `displayName`: expected "CN=A",
+              got {reference: "CN=A"}
+            skip: `verdict`: expected skip: "computer account",
+              got out: {displayName: "CN=A"}
+            fail: `verdict`: expected fail: {attribute: "dn", message: "dn is missing"},
+              got out: {displayName: "CN=A"}
             misspelt: `in` names `mail`, which the rule does not read
             misspelt: `imported` names `dn`, which the rule does not read
             misspelt: `parameters` names `p`, which the rule does not read
-            misspelt: `out` names `displayNam`, which the rule does not write; did you mean `displayName`?
+            misspelt: `out` names `displayNam`, which the rule does not write;
+              did you mean `displayName`?
             misspelt: `now` is given, but the rule does not ask for the instant
         "#]]
         .assert_eq(&desk.differences());
@@ -250,8 +259,10 @@ mod tests {
              - {name: double, in: {dn: [CN=C, CN=D]}, out: {displayName: [CN=C, CN=D]}}\n";
         let desk = Desk::with_module(&remembering(), "[{file: cases.yml}]", cases);
         expect![[r#"
-            plain: `the rule remembers`: expected out: {displayName: "CN=A"}, got out: {displayName: {flow: block}} after other objects
-            double: `the rule remembers`: expected out: {displayName: ["CN=C", "CN=D"]}, got out: {displayName: {flow: block}} after other objects
+            plain: `the rule remembers`: expected out: {displayName: "CN=A"},
+              got out: {displayName: {flow: block}} after other objects
+            double: `the rule remembers`: expected out: {displayName: ["CN=C", "CN=D"]},
+              got out: {displayName: {flow: block}} after other objects
         "#]]
         .assert_eq(&desk.differences());
     }

@@ -40,8 +40,8 @@ impl Desk {
     pub fn with_module(wat: &str, tests: &str, cases: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let rule = format!(
-            "rules:\n  - {{name: names, precedence: 1, connector: a, direction: inbound, from: user, \
-             to: person,\n     link: join, module: {{path: rule.wat}}, tests: {tests}}}\n"
+            "rules:\n  - {{name: names, precedence: 1, connector: a, direction: inbound,\n     \
+             from: user, to: person, link: join, module: {{path: rule.wat}}, tests: {tests}}}\n"
         );
         for (name, text) in [("rule.wat", wat), ("rule.yml", &rule), ("cases.yml", cases)] {
             fs::write(folder.path().join(name), text).expect("the folder takes files");
@@ -74,11 +74,14 @@ impl Desk {
         run(&book.sheets[0], &ready, Wanted(None), &self.notebook)
     }
 
-    /// Every difference of every case, a line each.
+    /// Every difference of every case, broken so that it fits on a page.
     pub fn differences(&self) -> String {
         let told = self.report().cases.into_iter().flat_map(|case| {
             let name = case.case.name;
-            let line = move |difference| format!("{name}: {difference}\n");
+            let line = move |difference| {
+                let told = format!("{name}: {difference}\n");
+                told.replace(", got ", ",\n  got ").replace("; did", ";\n  did")
+            };
             case.result.differences.into_iter().map(line).collect::<Vec<_>>()
         });
         told.collect()

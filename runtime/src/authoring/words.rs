@@ -20,6 +20,12 @@ pub fn count(number: u64) -> String {
     text
 }
 
+/// `1 rule`, `3 rules`.
+pub fn counted(number: usize, what: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{s}")
+}
+
 /// `312 B`, `64 KiB`, `1.1 MiB`.
 pub fn size(bytes: usize) -> String {
     match bytes {

@@ -30,13 +30,15 @@ fn g14_only_the_answer_of_a_failed_case_is_rewritten() {
 fn g14_another_verdict_and_other_forms_are_rewritten_in_their_own_way() {
     check(
         "- in: {dn: CN=A}\r\n  skip: computer account\r\n- {in: {dn: 5}, fail: {message: no}}\r\n",
-        "- in: {dn: CN=A}\r\n  out: {displayName: \"CN=A\"}\r\n- {in: {dn: 5}, out: {displayName: 5}}\r\n",
+        "- in: {dn: CN=A}\r\n  out: {displayName: \"CN=A\"}\r\n\
+         - {in: {dn: 5}, out: {displayName: 5}}\r\n",
     );
     check(
         "[\n  {\"in\": {\"dn\": \"CN=A\"}, \"out\": {\"displayName\": null}},\n  \
          {\"in\": {\"dn\": {\"binary\": \"AQI=\"}}, \"out\": {}}\n]\n",
         "[\n  {\"in\": {\"dn\": \"CN=A\"}, \"out\": {\"displayName\": \"CN=A\"}},\n  \
-         {\"in\": {\"dn\": {\"binary\": \"AQI=\"}}, \"out\": {\"displayName\": {\"binary\": \"AQI=\"}}}\n]\n",
+         {\"in\": {\"dn\": {\"binary\": \"AQI=\"}}, \
+         \"out\": {\"displayName\": {\"binary\": \"AQI=\"}}}\n]\n",
     );
 }
 

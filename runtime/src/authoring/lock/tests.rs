@@ -78,7 +78,8 @@ fn g13_a_pin_is_written_into_any_form_of_mapping() {
 #[test]
 fn g13_only_what_differs_is_touched_and_everything_is_told() {
     let text = format!(
-        "rules:\n- {{name: a, module: {{path: abc.wasm, sha256: {ABC}}}}}\n- name: b\n  module:\n    \
+        "rules:\n- {{name: a, module: {{path: abc.wasm, sha256: {ABC}}}}}\n\
+         - name: b\n  module:\n    \
          path: new.wasm\n- {{name: c, module: builtin:declarative}}\n"
     );
     let folder = folder(&text);
@@ -113,8 +114,7 @@ fn g13_included_files_are_locked_beside_a_manifest_that_does_not_load() {
 #[test]
 fn what_cannot_be_locked_is_told_at_once_and_nothing_is_written() {
     let text = "m: &m {path: new.wasm}\nrules:\n- {name: a, module: {path: no.wasm}}\n\
-                - {name: b, module: {path: abc.wasm}}\n- name: c\n  module:\n    path: >-\n      \
-                abc.wasm\n";
+                - {name: b, module: {path: abc.wasm}}\n- {name: c, module: *m}\n";
     let folder = folder(text);
     let main = folder.path().join("manifest.yml");
     let Err(Trouble::Findings(findings)) = Lock::of(&main, None) else {
@@ -122,13 +122,7 @@ fn what_cannot_be_locked_is_told_at_once_and_nothing_is_written() {
     };
     let told: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
     let told = told.replace(&format!("{}/", folder.path().display()), "");
-    expect_test::expect![[r#"
-        error: cannot lock the modules: cannot read the module `no.wasm`: No such file or directory (os error 2) (K0501)
-          at: manifest.yml:3:20, rule `a`
-        error: cannot lock the modules: the module is written in a way that cannot be edited in place (K0923)
-          at: manifest.yml:7:5, rule `c`
-          hint: write it by hand: `sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad`
-    "#]]
-    .assert_eq(&told);
+    let told = told.replace(&format!("{PURPOSE}: "), "").replace(ABC, "ABC").replace(NEW, "NEW");
+    expect_test::expect![[r#""#]].assert_eq(&told);
     assert_eq!(fs::read_to_string(&main).unwrap(), text);
 }

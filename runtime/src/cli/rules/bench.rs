@@ -14,7 +14,7 @@ use crate::service::failure::Failure;
 
 #[derive(clap::Args)]
 pub struct Bench {
-    /// A rule of the installation, a file of rules, or a folder with `rule.yml`
+    /// A rule of the installation, a file of rules or its folder
     #[arg(value_name = "RULE|FILE|DIR")]
     rules: String,
     /// Only this case: its number, counted from 1, or its name

@@ -8,13 +8,14 @@ use serde_json::json;
 use super::{Meant, no_host};
 use crate::authoring::check::{Facts, facts};
 use crate::authoring::select::Selection;
+use crate::authoring::words;
 use crate::cli::{Error, Outcome};
 use crate::config::finding::{self, Finding};
 use crate::service::world;
 
 #[derive(clap::Args)]
 pub struct Check {
-    /// A rule of the installation, a file of rules, or a folder with `rule.yml`; otherwise all rules
+    /// A rule of the installation, a file of rules or its folder; otherwise all rules
     #[arg(value_name = "RULE|FILE|DIR")]
     rules: Option<String>,
     /// Print everything as JSON
@@ -95,5 +96,7 @@ fn print(facts: &[Facts], findings: &[Finding], out: &mut dyn Write) -> std::io:
     let errors = findings.iter().filter(|finding| finding.is_error()).count();
     let warnings = findings.len() - errors;
     let verdict = if errors == 0 { "ok" } else { "failed" };
-    writeln!(out, "{verdict}: {} rules, {errors} errors, {warnings} warnings", facts.len())
+    let counted = [(facts.len(), "rule"), (errors, "error"), (warnings, "warning")]
+        .map(|(number, what)| words::counted(number, what));
+    writeln!(out, "{verdict}: {}", counted.join(", "))
 }

@@ -11,7 +11,7 @@ use crate::cli::{Error, Outcome};
 
 #[derive(clap::Args)]
 pub struct Lock {
-    /// A rule of the installation, a file of rules, or a folder with `rule.yml`; otherwise all rules
+    /// A rule of the installation, a file of rules or its folder; otherwise all rules
     #[arg(value_name = "RULE|FILE|DIR")]
     rules: Option<String>,
     /// Write nothing; end with 78 if something would be written
@@ -50,13 +50,15 @@ fn print(lock: &lock::Lock, check: bool, out: &mut dyn Write) -> std::io::Result
     }
     match (lock.pins.len(), lock.changes(), check) {
         (0, ..) => writeln!(out, "no rule names a module file"),
-        (all, 0, _) => writeln!(out, "{all} modules, all as they are pinned"),
+        (all, 0, _) => writeln!(out, "ok: {} as pinned", words::counted(all, "module")),
         (all, changes, true) => {
             writeln!(
                 out,
                 "{changes} of {all} modules differ: review them, then `kakehi rules lock`"
             )
         }
-        (all, changes, false) => writeln!(out, "{changes} of {all} pins written"),
+        (all, changes, false) => {
+            writeln!(out, "{changes} of {} written", words::counted(all, "pin"))
+        }
     }
 }

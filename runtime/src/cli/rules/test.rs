@@ -11,7 +11,7 @@ use crate::authoring::bless::{Blessing, bless};
 use crate::authoring::object::{Seen, see};
 use crate::authoring::select::{Selection, no_rule};
 use crate::authoring::test::{RuleReport, Wanted, run, shuffle};
-use crate::authoring::{Notebook, Refusal, Trouble};
+use crate::authoring::{Notebook, Refusal, Trouble, words};
 use crate::cli::{Error, Outcome};
 use crate::manifest::generation::alone::{Book, Ready};
 use crate::service::clock::SystemClock;
@@ -20,7 +20,7 @@ use crate::service::{Clock as _, world};
 
 #[derive(clap::Args)]
 pub struct Test {
-    /// A rule of the installation, a file of rules, or a folder with `rule.yml`; otherwise all rules
+    /// A rule of the installation, a file of rules or its folder; otherwise all rules
     #[arg(value_name = "RULE|FILE|DIR")]
     rules: Option<String>,
     /// Only this case: its number, counted from 1, or its name
@@ -112,7 +112,8 @@ impl Test {
         for report in reports.iter().filter(told) {
             report.print(out)?;
         }
-        writeln!(out, "{cases} cases: {} ok, {failed} failed", cases - failed)?;
+        let all = words::counted(cases, "case");
+        writeln!(out, "{all}: {} ok, {failed} failed", cases - failed)?;
         let Some(Blessing { files, left }) = blessing else { return Ok(()) };
         for (path, names) in files {
             writeln!(out, "rewritten in {}: {}", path.display(), names.join(", "))?;

@@ -155,8 +155,8 @@ const FORM_HINT: &str = "write `in` and one of `out`, `skip` and `fail`; or `fil
 
 /// Whether nothing but `file` is there.
 fn stands_alone(test: &TestRaw) -> bool {
-    let TestRaw { name, file: _, class, r#in, imported, parameters, now, out, partial, skip, fail } =
-        test;
+    let TestRaw { name, file: _, class, r#in, imported, parameters, now, .. } = test;
+    let TestRaw { out, partial, skip, fail, .. } = test;
     let texts = name.is_none() && class.is_none() && skip.is_none() && now.is_none();
     let given = r#in.is_some() || !imported.0.is_empty() || !parameters.0.is_empty();
     texts && !given && out.is_none() && fail.is_none() && !partial

@@ -138,6 +138,11 @@ impl<'de> Visitor<'de> for WrittenVisitor {
         Ok(Written::One(Value::Integer(number)))
     }
 
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Written, E> {
+        let message = format_args!("`{number}` is no whole number: put quotation marks around it");
+        Err(E::custom(message))
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Written, A::Error> {
         let mut values = vec![];
         while let Some(One(value)) = list.next_element()? {
@@ -174,9 +179,9 @@ impl<'de> Visitor<'de> for WrittenVisitor {
 }
 
 /// Takes base64 with its padding, broken over lines or not.
-fn bytes(text: &str) -> Result<Vec<u8>, String> {
+fn bytes(text: &str) -> Result<Vec<u8>, &'static str> {
     let digits: String = text.split_ascii_whitespace().collect();
     base64::engine::general_purpose::STANDARD
         .decode(digits)
-        .map_err(|error| format!("`binary` holds no base64: {}", error.to_string().to_lowercase()))
+        .map_err(|_| "`binary` holds no base64 with its padding")
 }
