@@ -63,8 +63,8 @@ impl Selection {
         }
     }
 
-    /// The indexes of the rules that are meant; disabled ones are left out unless they are all
-    /// that the file holds.
+    /// The indexes of the rules that are meant; disabled ones are among those of a file, for their
+    /// author may be at work on them, and in no installation.
     ///
     /// Errors: no rule has this name.
     pub fn pick(&self, book: &Book) -> Result<Vec<usize>, Refusal> {

@@ -207,7 +207,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::authoring::testing::{Desk, remembering};
+    use crate::authoring::testing::{Desk, remembering, saying};
 
     #[test]
     fn g14_every_difference_is_told_with_what_was_expected_and_what_came() {
@@ -224,7 +224,8 @@ mod tests {
              - {name: skip, in: {dn: CN=A}, skip: computer account}\n\
              - {name: fail, in: {dn: CN=A}, fail: {attribute: dn, message: dn is missing}}\n\
              - {name: misspelt, in: {dn: CN=A, mail: x}, imported: {dn: x},\n   \
-             parameters: {p: 1}, now: 2026-04-01T00:00:00Z, out: {displayName: CN=A, displayNam: ~}}\n",
+             parameters: {p: 1}, now: 2026-04-01T00:00:00Z,\n   \
+             out: {displayName: CN=A, displayNam: ~}}\n",
         );
         expect![[r#"
             text: `displayName`: expected "CN=B",
@@ -283,6 +284,13 @@ mod tests {
         let body = report.to_json();
         assert!(body["cases"][0]["fuel"].as_u64().is_some_and(|fuel| fuel > 0), "{body}");
         assert_eq!(body["cases"][0]["memory_bytes"], 65_536);
+    }
+
+    #[test]
+    fn what_a_rule_says_is_told_with_its_case() {
+        let tests = "[{in: {dn: CN=A}, out: {displayName: CN=A}}]";
+        let desk = Desk::with_module(&saying(), tests, "");
+        assert_eq!(desk.report().cases[0].log, [("info", "displayName".to_owned())]);
     }
 
     #[test]

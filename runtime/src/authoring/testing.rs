@@ -23,6 +23,16 @@ pub fn remembering() -> String {
     wat.replacen(store, &format!("{remember}{store}"), 1)
 }
 
+/// The same, but it logs the name of what it writes.
+pub fn saying() -> String {
+    let import = "(module\n  (import \"kakehi:rules/host@0.1.0\" \"log\" \
+         (func $log (param i32 i32 i32)))\n";
+    let store = "    (i32.store (i32.const 300)";
+    let said = "    (call $log (i32.const 1) (i32.const 32) (i32.const 11))\n";
+    let wat = MODULE.replacen("(module\n", import, 1);
+    wat.replacen(store, &format!("{said}{store}"), 1)
+}
+
 pub struct Desk {
     pub folder: tempfile::TempDir,
     pub notebook: Notebook,

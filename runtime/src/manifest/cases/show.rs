@@ -109,9 +109,18 @@ pub fn key(name: &str) -> String {
     Form::Yaml.key(name)
 }
 
-/// A text in JSON's quotation marks, which mean the same in YAML.
+/// A text in JSON's quotation marks, which mean the same in YAML. No character in it can steer a
+/// terminal: JSON leaves some of those as they are.
 pub fn quoted(text: &str) -> String {
-    Json::from(text).to_string()
+    let json = Json::from(text).to_string();
+    let mut quoted = String::with_capacity(json.len());
+    for letter in json.chars() {
+        match letter.is_control() {
+            true => quoted.push_str(&format!("\\u{:04x}", u32::from(letter))),
+            false => quoted.push(letter),
+        }
+    }
+    quoted
 }
 
 // === impl Form ===
@@ -154,6 +163,24 @@ impl Form {
             Value::Reference(text) => {
                 format!("{{{}: {}}}", self.key("reference"), quoted(text))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_yaml_that_no_terminal_obeys() {
+        assert_eq!(quoted("a\u{1b}[2J\u{9b}\u{7f}\"太\""), r#""a\u001b[2J\u009b\u007f\"太\"""#);
+        for (name, shown) in [
+            ("mail", "mail"),
+            ("sn;lang-ja", "\"sn;lang-ja\""),
+            ("no", "\"no\""),
+            ("emails[type eq \"work\"].value", r#""emails[type eq \"work\"].value""#),
+        ] {
+            assert_eq!(key(name), shown);
         }
     }
 }
