@@ -111,7 +111,12 @@ const ROOMS: &[Room] = &[
         may_name: &["edge", "config", "manifest", "connector", "delivery", "store", "sync"],
         except: &[],
     },
-    Room { name: "cli", may_name: &["service", "config", "manifest"], except: &[] },
+    Room {
+        name: "authoring",
+        may_name: &["config", "manifest", "store"],
+        except: &["config::credential", "store::sqlite", "store::postgres"],
+    },
+    Room { name: "cli", may_name: &["service", "config", "manifest", "authoring"], except: &[] },
 ];
 
 /// Released interfaces: a rule module built against one must work for ever.

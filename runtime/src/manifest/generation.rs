@@ -3,10 +3,11 @@
 //!
 //! Start and reload take this one path.
 
+pub mod alone;
 mod module;
 mod path;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kakehi_engine::object::{ClassName, ConnectorName};
@@ -19,7 +20,7 @@ use kakehi_host::{Host, Limits, LoadedModule};
 use self::module::Modules;
 use super::codes::{BAD_PATH, CANNOT_DISABLE, CONNECTORS_DIFFER, MERGE_CLASH, UNKNOWN_CLASS};
 use super::files::Files;
-use super::{Manifest, ManifestConnector, ManifestRule, PURPOSE};
+use super::{Manifest, ManifestConnector, ManifestRule, PURPOSE, cases};
 use crate::config::finding::{Finding, Findings};
 use crate::config::rules::Policy;
 use crate::config::system::SystemKind;
@@ -59,13 +60,19 @@ pub fn load(
     let mut modules = Modules::new(files, host, surroundings);
     let mut rules = vec![];
     let mut loaded = vec![];
+    let mut tested = BTreeSet::new();
     for rule in &manifest.rules {
         let on_delete = on_delete(rule, surroundings, &mut findings);
         let Some((module, contract)) = modules.load(rule, &mut findings) else { continue };
         if rule.draft.direction == Direction::Outbound {
             paths(rule, &contract, &mut findings);
         }
-        rules.push(engine_rule(rule, on_delete, contract, &module));
+        let engine_rule = engine_rule(rule, on_delete, contract, &module);
+        // The cases do not know of connectors: what holds on one holds on all.
+        if tested.insert((&rule.draft.origin.file, rule.draft.origin.mark)) {
+            cases::check(&rule.draft, &engine_rule, &module, &mut findings);
+        }
+        rules.push(engine_rule);
         loaded.push(module);
     }
     if !findings.has_errors() {

@@ -66,7 +66,7 @@ impl<'a> Modules<'a> {
         Some((module, contract))
     }
 
-    fn load_once(
+    pub(super) fn load_once(
         &mut self,
         draft: &RuleDraft,
         findings: &mut Findings,
@@ -103,7 +103,11 @@ impl<'a> Modules<'a> {
         }
     }
 
-    fn bytes(&mut self, draft: &RuleDraft, findings: &mut Findings) -> Option<Arc<[u8]>> {
+    pub(super) fn bytes(
+        &mut self,
+        draft: &RuleDraft,
+        findings: &mut Findings,
+    ) -> Option<Arc<[u8]>> {
         let (path, sha256) = match &draft.module {
             ModuleSource::Builtin(name) => return Some(builtin_bytes(name).into()),
             ModuleSource::File { path, sha256, .. } => (path, sha256.as_deref()),
@@ -129,14 +133,14 @@ impl<'a> Modules<'a> {
 }
 
 /// The bytes of a module in the binary; the manifest was checked for its name.
-fn builtin_bytes(name: &str) -> &'static [u8] {
+pub(super) fn builtin_bytes(name: &str) -> &'static [u8] {
     match name {
         "builtin:names" => builtin::NAMES,
         _ => builtin::DECLARATIVE,
     }
 }
 
-fn limits(draft: &RuleDraft, default: Limits) -> Limits {
+pub(super) fn limits(draft: &RuleDraft, default: Limits) -> Limits {
     let own = draft.limits;
     let bytes = |own: Option<u64>, default: usize| {
         own.map_or(default, |own| usize::try_from(own).unwrap_or(usize::MAX))
@@ -150,7 +154,7 @@ fn limits(draft: &RuleDraft, default: Limits) -> Limits {
 }
 
 /// Holds what the module declares against what the manifest allows.
-fn contract(
+pub(super) fn contract(
     rule: &ManifestRule,
     module: &LoadedModule,
     findings: &mut Findings,
