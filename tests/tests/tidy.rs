@@ -71,6 +71,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("runtime/host/Cargo.toml", &["kakehi-engine"]),
     ("runtime/Cargo.toml", &["kakehi-engine", "kakehi-host", "kakehi-expr"]),
     ("guest-sdk/rust/Cargo.toml", &[]),
+    ("guest-sdk/rust/template/Cargo.toml", &["kakehi-guest"]),
+    ("tests/guests/rust/Cargo.toml", &["kakehi-guest"]),
     ("rules/expr/Cargo.toml", &[]),
     ("rules/declarative/Cargo.toml", &["kakehi-guest", "kakehi-expr"]),
     ("rules/names/Cargo.toml", &["kakehi-guest"]),
@@ -111,7 +113,8 @@ const ROOMS: &[Room] = &[
         may_name: &["edge", "config", "manifest", "connector", "delivery", "store", "sync"],
         except: &[],
     },
-    Room { name: "cli", may_name: &["service", "config", "manifest"], except: &[] },
+    Room { name: "scaffold", may_name: &[], except: &[] },
+    Room { name: "cli", may_name: &["service", "config", "manifest", "scaffold"], except: &[] },
 ];
 
 /// Released interfaces: a rule module built against one must work for ever.
