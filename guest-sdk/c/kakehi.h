@@ -204,14 +204,14 @@ static inline bool k_int(const k_entry *entry, const char *name, int64_t *out) {
   uint32_t i = value->str.len && (value->str.ptr[0] == '-' || value->str.ptr[0] == '+');
   bool negative = i && value->str.ptr[0] == '-';
   if (i == value->str.len) return false;
-  int64_t number = 0;
+  /* By hand: checked multiplication of 64 bits would need a library. */
+  uint64_t number = 0, most = (uint64_t)INT64_MAX + negative;
   for (; i < value->str.len; i++) {
-    int digit = value->str.ptr[i] - '0';
-    if (digit < 0 || digit > 9 || __builtin_mul_overflow(number, 10, &number) ||
-        __builtin_add_overflow(number, negative ? -digit : digit, &number))
-      return false;
+    uint32_t digit = (uint32_t)(value->str.ptr[i] - '0');
+    if (digit > 9 || number > (most - digit) / 10) return false;
+    number = number * 10 + digit;
   }
-  *out = number;
+  *out = (int64_t)(negative ? -number : number);
   return true;
 }
 

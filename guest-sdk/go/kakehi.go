@@ -118,8 +118,9 @@ func (e Entry) Int(name string) (int64, bool) {
 	case TagInteger:
 		return int64(value.payload), true
 	case TagText:
-		number, err := strconv.ParseInt(value.str().lift(), 10, 64)
-		return number, err == nil
+		if number, err := strconv.ParseInt(value.str().lift(), 10, 64); err == nil {
+			return number, true
+		}
 	}
 	return 0, false
 }

@@ -4,7 +4,7 @@
 export type Value =
   | { tag: "text"; val: string }
   | { tag: "binary"; val: Uint8Array }
-  | { tag: "integer"; val: bigint }
+  | { tag: "integer"; val: number }
   | { tag: "boolean"; val: boolean }
   | { tag: "reference"; val: string };
 
@@ -45,13 +45,13 @@ export type Verdict =
   | { tag: "fail"; val: { attribute: string | undefined; message: string } };
 
 /** What can stand for a value. */
-export type Content = string | bigint | number | boolean | Uint8Array | Value | undefined;
+export type Content = string | number | boolean | Uint8Array | Value | undefined;
 
 export function values(entry: Entry, name: string): Value[];
 export function confirmed(entry: Entry, name: string): Value[];
 export function get(entry: Entry, name: string): Value | undefined;
 export function text(entry: Entry, name: string): string | undefined;
-export function int(entry: Entry, name: string): bigint | undefined;
+export function int(entry: Entry, name: string): number | undefined;
 export function flag(entry: Entry, name: string): boolean | undefined;
 export function binary(entry: Entry, name: string): Uint8Array | undefined;
 export function refs(entry: Entry, name: string): string[];
@@ -72,7 +72,7 @@ export function fail(message: string): Verdict;
 export function failAt(attribute: string, message: string): Verdict;
 
 /** The instant of the run in Unix seconds; only for rules whose contract says volatile. */
-export function now(): bigint;
+export function now(): number;
 export function debug(line: string): void;
 export function info(line: string): void;
 export function warn(line: string): void;

@@ -1,23 +1,28 @@
 // What a rule for Kakehi is written with in JavaScript and TypeScript.
 //
 // A rule is a module that exports `describe(config)` and `apply(entry)`. Values are plain objects,
-// as the interface has them: `{ tag: "text", val: "Taro" }`; whole numbers are BigInt. Nothing may
-// be kept between objects but what `describe` made of the configuration.
+// as the interface has them: `{ tag: "text", val: "Taro" }`. Nothing may be kept between objects but
+// what `describe` made of the configuration.
+//
+// Whole numbers are plain numbers. The tool that makes the module passes them as floating point, so
+// one beyond 2^53 arrives rounded: reading it ends the rule for that object, with a line that says
+// why, rather than let a wrong value flow.
 
 import { log, now } from "kakehi:rules/host@0.1.0";
 
 export { now };
 
+// What the interface has for whole numbers: 64 bits.
 const INTEGER_MIN = -(2n ** 63n);
 const INTEGER_MAX = 2n ** 63n - 1n;
 
 // === Reading; names are compared exactly ===
 
 /** All values of an attribute that `reads` names, in stored order; empty if it is absent. */
-export const values = (entry, name) => find(entry.attributes, name)?.values ?? [];
+export const values = (entry, name) => exact(find(entry.attributes, name));
 
 /** All values of an attribute of `readsImported`: what the connected system has confirmed. */
-export const confirmed = (entry, name) => find(entry.imported, name)?.values ?? [];
+export const confirmed = (entry, name) => exact(find(entry.imported, name));
 
 /** The first value; undefined if the attribute is absent. */
 export const get = (entry, name) => values(entry, name)[0];
@@ -40,7 +45,8 @@ export function int(entry, name) {
   if (value?.tag !== "text" || !/^[+-]?[0-9]+$/.test(value.val)) return undefined;
   // BigInt knows no plus sign.
   const number = BigInt(value.val.replace("+", ""));
-  return number >= INTEGER_MIN && number <= INTEGER_MAX ? number : undefined;
+  if (number < INTEGER_MIN || number > INTEGER_MAX) return undefined;
+  return Number.isSafeInteger(Number(number)) ? Number(number) : inexact(name);
 }
 
 /** The first value as a truth value: a Boolean, or true and false as text in any case. */
@@ -69,6 +75,17 @@ export const asciiLower = (of) => of.replace(/[A-Z]/g, (c) => c.toLowerCase());
 
 const find = (list, name) => list.find((item) => item.name === name);
 
+function exact(attribute) {
+  const rounded = (value) => value.tag === "integer" && !Number.isSafeInteger(value.val);
+  return attribute?.values.some(rounded) ? inexact(attribute.name) : attribute?.values ?? [];
+}
+
+function inexact(what) {
+  const message = `${what}: a whole number beyond 2^53, which JavaScript rounds`;
+  error(message);
+  throw new RangeError(message);
+}
+
 // === Answering ===
 
 /** A contract of attributes read and attributes written; `more` may name its other fields. */
@@ -87,8 +104,8 @@ export function refuse(reason) {
 }
 
 /**
- * These values flow: one or a list of text, BigInt, whole number, Boolean, Uint8Array, values of an
- * entry. What is undefined is left out; no values mean `none`.
+ * These values flow: one or a list of text, whole numbers, Boolean, Uint8Array, values of an entry.
+ * What is undefined is left out; no values mean `none`. A larger number can flow as text.
  */
 export function set(attribute, contents) {
   const list = Array.isArray(contents) ? contents : [contents];
@@ -121,11 +138,11 @@ const flowOf = (attribute, contribution) => ({ attribute, contribution });
 
 function value(content) {
   if (typeof content === "string") return { tag: "text", val: content };
-  if (typeof content === "bigint") return { tag: "integer", val: content };
   if (typeof content === "boolean") return { tag: "boolean", val: content };
   if (content instanceof Uint8Array) return { tag: "binary", val: content };
-  if (Number.isSafeInteger(content)) return { tag: "integer", val: BigInt(content) };
+  if (Number.isSafeInteger(content)) return { tag: "integer", val: content };
   if (typeof content?.tag === "string") return content;
+  if (typeof content === "number") return inexact(String(content));
   throw new TypeError(`no attribute can hold ${typeof content}`);
 }
 

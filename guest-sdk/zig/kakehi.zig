@@ -15,7 +15,7 @@ pub const Str = extern struct {
     len: usize,
 
     pub fn of(text_: []const u8) Str {
-        return .{ .ptr = text_.ptr, .len = text_.len };
+        return .{ .ptr = inside(u8, text_), .len = text_.len };
     }
 
     pub fn slice(self: Str) []const u8 {
@@ -29,13 +29,18 @@ pub fn List(comptime T: type) type {
         len: usize,
 
         pub fn of(items: []const T) @This() {
-            return .{ .ptr = items.ptr, .len = items.len };
+            return .{ .ptr = inside(T, items), .len = items.len };
         }
 
         pub fn slice(self: @This()) []const T {
             return if (self.len == 0) &.{} else self.ptr[0..self.len];
         }
     };
+}
+
+/// An empty slice may point anywhere, but the runtime takes no address outside the memory.
+fn inside(comptime T: type, items: []const T) [*]const T {
+    return if (items.len == 0) @ptrFromInt(@alignOf(T)) else items.ptr;
 }
 
 pub const Value = extern struct {

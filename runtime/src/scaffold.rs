@@ -148,11 +148,7 @@ mod tests {
         for language in LANGUAGES {
             let readme = language.template.iter().find(|file| file.path == "README.md").unwrap();
             for line in [language.install, language.build].into_iter().flatten() {
-                assert!(
-                    readme.text.lines().any(|text| text == line),
-                    "{}: {line}",
-                    language.word
-                );
+                assert!(readme.text.lines().any(|text| text == line), "{}: {line}", language.word);
             }
         }
     }

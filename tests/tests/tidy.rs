@@ -251,7 +251,7 @@ fn rooms_name_each_other_along_the_arrows_only() {
 }
 
 #[test]
-fn released_interfaces_are_frozen() {
+fn g15_released_interfaces_are_frozen() {
     for (path, digest) in FROZEN {
         let bytes = fs::read(root().join(path)).unwrap();
         let found: String =
@@ -268,7 +268,7 @@ fn released_interfaces_are_frozen() {
 }
 
 #[test]
-fn no_compiled_module_is_kept() {
+fn g18_no_compiled_module_is_kept() {
     let modules: Vec<String> = files()
         .into_iter()
         .map(|file| file.path)

@@ -85,9 +85,7 @@ pub const LANGUAGES: &[Language] = &[
         word: "assemblyscript",
         title: "AssemblyScript",
         install: Some("npm install assemblyscript"),
-        build: Some(
-            "npx asc module.ts -O3z --runtime stub --noAssert --use abort= -o rule.wasm",
-        ),
+        build: Some("npx asc module.ts -O3z --runtime stub --noAssert --use abort= -o rule.wasm"),
         module: "rule.wasm",
         sdk: &[
             file!("kakehi.ts" from "assemblyscript/kakehi.ts"),

@@ -32,7 +32,7 @@ export function apply(entry: Entry): Verdict {
     return failAt("objectGUID", "objectGUID is missing");
   }
   const mail = text(entry, "mail");
-  const disabled = ((int(entry, "userAccountControl") ?? 0n) & 2n) !== 0n;
+  const disabled = ((int(entry, "userAccountControl") ?? 0) & 2) !== 0;
   return flow(
     set("externalId", guid(id)),
     set("userName", `${asciiLower(account)}@${param(entry, "Domain.FQDN") ?? ""}`),

@@ -17,9 +17,9 @@ pub fn describe(config: []const u8) !kakehi.Contract {
         .reads_imported = &.{"nickName"},
         .parameters = &.{"Domain.FQDN"},
         .writes = &.{
-            "externalId", "userName",       "name.givenName", "name.familyName", "displayName",
-            "emails.value", "active", "photo",          "manager",         "uidNumber",
-            "nickName",   "employeeNumber", "evaluatedAt",
+            "externalId",   "userName",       "name.givenName", "name.familyName", "displayName",
+            "emails.value", "active",         "photo",          "manager",         "uidNumber",
+            "nickName",     "employeeNumber", "evaluatedAt",
         },
         .is_volatile = true,
     };

@@ -79,8 +79,9 @@ impl From<ScaffoldError> for Failure {
         match error {
             ScaffoldError::NotEmpty(_) => Self::new(Kind::Usage, "K0921", message)
                 .hint("name a folder that does not exist yet"),
-            ScaffoldError::Name(..) => Self::new(Kind::Usage, "K0922", message)
-                .hint("say one such as `--name user-names`"),
+            ScaffoldError::Name(..) => {
+                Self::new(Kind::Usage, "K0922", message).hint("say one such as `--name user-names`")
+            }
             ScaffoldError::Io { ref source, .. } => {
                 let kind = match source.kind() {
                     std::io::ErrorKind::PermissionDenied => Kind::Permission,
