@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod company;
+pub mod guests;
 pub mod installation;
 pub mod product;
 pub mod receiver;

@@ -1,5 +1,7 @@
 //! `kakehi rules`.
 
+mod new;
+
 use std::io::Write;
 use std::path::Path;
 
@@ -23,10 +25,16 @@ pub enum Rules {
         #[arg(long)]
         json: bool,
     },
+    /// Begin a rule of your own: source, SDK, test cases, manifest fragment
+    New(new::New),
 }
 
 impl Rules {
     pub fn execute(self, config: &Path) -> Outcome {
+        // It needs no installation.
+        if let Self::New(verb) = self {
+            return verb.execute();
+        }
         let world = world::load(config)?;
         let mut out = anstream::stdout().lock();
         let rules = &world.generation.rules.rules;
@@ -41,6 +49,7 @@ impl Rules {
                 writeln!(out, "{:#}", json!({"rules": rules.len(), "warnings": warnings}))
             }
             Self::Check { json: false } => check(&world, &mut out),
+            Self::New(_) => Ok(()),
         };
         written.map_err(Error::Output)?;
         Ok(0)
