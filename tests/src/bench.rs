@@ -8,6 +8,7 @@ use std::process::ExitCode;
 mod arguments;
 mod end_to_end;
 mod generate;
+mod guests;
 mod machine;
 mod measure;
 mod product;
@@ -26,7 +27,8 @@ const USAGE: &str = "\
 usage: bench gen  [--users N] [--groups N] [--big-group N] [--seed S]
        bench e2e  [--users N] [--groups N] [--rounds R] [--kakehi PATH]
        bench read --url URL --base DN --filter ATTRIBUTE=VALUE [--attributes A,B]
-       bench sink";
+       bench sink
+       bench guests";
 
 /// Carries one command line out.
 pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
@@ -42,6 +44,7 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
         Command::EndToEnd(wanted) => end_to_end::run(&wanted),
         Command::Read(request) => reader::run(&request),
         Command::Sink => sink::run(),
+        Command::Guests => guests::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod list;
 mod lock;
+mod new;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ pub enum Rules {
     Bench(bench::Bench),
     /// Write the SHA-256 of each module beside its path
     Lock(lock::Lock),
+    /// Begin a rule of your own: source, SDK, test cases, manifest fragment
+    New(new::New),
 }
 
 impl Rules {
@@ -41,6 +44,8 @@ impl Rules {
             Self::Test(verb) => verb.execute(config),
             Self::Bench(verb) => verb.execute(config),
             Self::Lock(verb) => verb.execute(config),
+            // It needs no installation.
+            Self::New(verb) => verb.execute(),
         }
     }
 }

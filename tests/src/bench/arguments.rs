@@ -10,6 +10,8 @@ pub enum Command {
     EndToEnd(EndToEnd),
     Read(Request),
     Sink,
+    /// What rules cost in each language.
+    Guests,
 }
 
 /// What `bench e2e` is to do.
@@ -51,6 +53,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Command, String>
                 .unwrap_or_default(),
         }),
         "sink" => Command::Sink,
+        "guests" => Command::Guests,
         unknown => return Err(format!("unknown command `{unknown}`")),
     };
     options.none_left()?;

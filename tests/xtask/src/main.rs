@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 mod demo;
 mod failure;
+mod guest_tools;
 mod packages;
 mod python;
 mod step;

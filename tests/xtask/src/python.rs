@@ -1,6 +1,5 @@
-//! The Python environment of the SCIM server that the tests deliver to.
-//! In: `tests/requirements/scim2-server.txt`. Out: `<target>/venv/scim2-server`, made anew only
-//! when the list has changed.
+//! Python environments of what the tests start. In: a list of packages below `tests/requirements`.
+//! Out: an environment in `<target>/venv`, made anew only when the list has changed.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +9,8 @@ use crate::failure::{Failure, Result};
 use crate::step::Log;
 use crate::{packages, workspace};
 
-const REQUIREMENTS: &str = "tests/requirements/scim2-server.txt";
+/// The SCIM server that the tests deliver to.
+const SCIM_SERVER: &str = "tests/requirements/scim2-server.txt";
 
 /// Copy of the list from which an environment was made; written last, so it marks a whole one.
 const MADE_FROM: &str = "made-from.txt";
@@ -18,21 +18,28 @@ const MADE_FROM: &str = "made-from.txt";
 /// The first Python that can make environments is taken: the user's own, then Debian's.
 const PYTHONS: [&str; 2] = ["python3", "/usr/bin/python3"];
 
-/// Sees to it that the environment is there; gives a word on what was done.
-pub fn ensure(log: &mut Log) -> Result<String> {
-    let wanted = fs::read(workspace::root().join(REQUIREMENTS))
-        .map_err(|error| Failure::new(format!("cannot read `{REQUIREMENTS}`: {error}")))?;
-    let folder = workspace::target()?.join("venv/scim2-server");
+/// Sees to it that the SCIM server is there; gives a word on what was done.
+pub fn scim_server(log: &mut Log) -> Result<String> {
+    ensure(SCIM_SERVER, "scim2-server", log)
+}
+
+/// Sees to it that an environment is there; gives a word on what was done.
+///
+/// Takes: its list of packages, from the root of the repository, and its name.
+pub fn ensure(requirements: &str, name: &str, log: &mut Log) -> Result<String> {
+    let wanted = fs::read(workspace::root().join(requirements))
+        .map_err(|error| Failure::new(format!("cannot read `{requirements}`: {error}")))?;
+    let folder = workspace::target()?.join("venv").join(name);
     if fs::read(folder.join(MADE_FROM)).is_ok_and(|made_from| made_from == wanted) {
         return Ok("there already".into());
     }
-    make(&folder, log)?;
+    make(&folder, requirements, log)?;
     fs::write(folder.join(MADE_FROM), &wanted)
         .map_err(|error| Failure::new(format!("cannot write `{MADE_FROM}`: {error}")))?;
     Ok("made".into())
 }
 
-fn make(folder: &Path, log: &mut Log) -> Result<()> {
+fn make(folder: &Path, requirements: &str, log: &mut Log) -> Result<()> {
     let python = match python() {
         Some(python) => python,
         None => {
@@ -43,7 +50,7 @@ fn make(folder: &Path, log: &mut Log) -> Result<()> {
     log.run(Command::new(python).args(["-m", "venv", "--clear"]).arg(folder))?;
     log.run(
         Command::new(folder.join("bin/python"))
-            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--requirement", REQUIREMENTS])
+            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--requirement", requirements])
             .current_dir(workspace::root()),
     )
 }

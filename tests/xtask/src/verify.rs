@@ -8,40 +8,41 @@ use std::process::Command;
 use crate::failure::{Failure, Result};
 use crate::step::{Log, step};
 use crate::tally::Tally;
-use crate::{packages, python, wasm_path, workspace};
+use crate::{guest_tools, packages, python, wasm_path, workspace};
 
 /// Programs the tests start, each with the Debian package it comes from.
 const PROGRAMS: [(&str, &str); 3] =
     [("slapd", "slapd"), ("ldapsearch", "ldap-utils"), ("openssl", "openssl")];
 
 /// Number of steps, for the headings.
-const STEPS: usize = 8;
+const STEPS: usize = 9;
 
 /// Runs every step in order and stops at the first that fails.
 pub fn run() -> Result<()> {
     let logs = workspace::target()?.join("verify");
     let mut tally = Tally::default();
     step((1, STEPS), "packages of the tests", &logs, |_| install_programs())?;
-    step((2, STEPS), "Python environment of the SCIM server", &logs, python::ensure)?;
-    step((3, STEPS), "the way to build WebAssembly", &logs, |_| wasm_path::ensure())?;
-    step((4, STEPS), "formatting", &logs, |log| {
+    step((2, STEPS), "Python environment of the SCIM server", &logs, python::scim_server)?;
+    step((3, STEPS), "tools of the languages of rules", &logs, guest_tools::ensure)?;
+    step((4, STEPS), "the way to build WebAssembly", &logs, |_| wasm_path::ensure())?;
+    step((5, STEPS), "formatting", &logs, |log| {
         log.run(workspace::cargo().args(["fmt", "--all", "--check"]))?;
         Ok("clean".into())
     })?;
-    step((5, STEPS), "clippy", &logs, |log| {
+    step((6, STEPS), "clippy", &logs, |log| {
         let arguments = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
         log.run(workspace::cargo().args(arguments))?;
         Ok("clean".into())
     })?;
     // Without this step the product's binary would be missing: `cargo test` builds only the test
     // harness of a package whose tests stand elsewhere.
-    step((6, STEPS), "building the product and its tests", &logs, |log| {
+    step((7, STEPS), "building the product and its tests", &logs, |log| {
         log.run(workspace::cargo().args(["build", "--workspace", "--all-targets"]))?;
         Ok("built".into())
     })?;
-    step((7, STEPS), "tests", &logs, |log| test(log, &mut tally))?;
+    step((8, STEPS), "tests", &logs, |log| test(log, &mut tally))?;
     // Counts are judged, never times, so that the benchmark cannot rot.
-    step((8, STEPS), "benchmark, counts only", &logs, |log| {
+    step((9, STEPS), "benchmark, counts only", &logs, |log| {
         let bench = workspace::target()?.join("debug/bench");
         log.run(Command::new(bench).args(["e2e", "--users", "2000", "--rounds", "1"]))?;
         Ok("counts are right".into())
@@ -66,12 +67,16 @@ fn install_programs() -> Result<String> {
     Ok(format!("installed {}", missing.join(" ")))
 }
 
+/// No test may be skipped for want of a tool: the steps before have installed them all.
+fn all_tests() -> Command {
+    let mut command = workspace::cargo();
+    command.args(["test", "--workspace", "--no-fail-fast"]).env("KAKEHI_TESTS_REQUIRE_ALL", "1");
+    command
+}
+
 /// Runs the tests to the last suite, whatever fails on the way.
 fn test(log: &mut Log, tally: &mut Tally) -> Result<String> {
-    let ended = log
-        .run_reading(workspace::cargo().args(["test", "--workspace", "--no-fail-fast"]), |line| {
-            tally.read(line)
-        });
+    let ended = log.run_reading(&mut all_tests(), |line| tally.read(line));
     let Err(failure) = ended else { return Ok(format!("{} passed", tally.passed)) };
     if tally.failed_names.is_empty() {
         return Err(failure);

@@ -1,6 +1,8 @@
 //! What a module is, found by reading it before anything of it is compiled: component or core
 //! module, which interface version, and whether it imports only what rules may have.
 
+mod instances;
+
 use wasmparser::{
     ComponentTypeRef, Parser, Payload, TypeBounds, Validator, component_types::ComponentAnyTypeId,
     types::Types,
@@ -8,8 +10,10 @@ use wasmparser::{
 
 use super::pack::{PREVIEW1, stub_functions};
 use crate::abi::Version;
+use crate::engine::FEATURES;
 use crate::error::LoadError;
 use crate::text::one_line;
+use instances::Instances;
 
 /// Custom sections by which a core module says which interface it was built for.
 const COMPONENT_TYPE_SECTION: &str = "component-type";
@@ -95,11 +99,16 @@ pub(crate) fn inspect(bytes: &[u8], api: Option<&str>) -> Result<Inspected, Load
 }
 
 fn read(bytes: &[u8]) -> Result<Contents, LoadError> {
-    let types = Validator::new().validate_all(bytes).map_err(|error| invalid(&error))?;
+    let types = Validator::new_with_features(FEATURES)
+        .validate_all(bytes)
+        .map_err(|error| invalid(&error))?;
     let mut contents = Contents::default();
+    let mut instances = Instances::default();
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(|error| invalid(&error))? {
+        let payload = payload.map_err(|error| invalid(&error))?;
+        instances.read(&payload)?;
+        match payload {
             Payload::Version { encoding, .. } => {
                 depth += 1;
                 if depth == 1 {

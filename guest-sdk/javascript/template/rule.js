@@ -1,0 +1,22 @@
+// Display name and mail address of a person, from an Active Directory account.
+
+import { asciiLower, contract, failAt, flow, refuse, set, skip, text } from "./kakehi.js";
+
+export function describe(config) {
+  if (config !== "{}") refuse("this rule takes no configuration");
+  return contract(["givenName", "mail", "sAMAccountName", "sn"], ["displayName", "mail"]);
+}
+
+export function apply(entry) {
+  const account = text(entry, "sAMAccountName");
+  if (account === undefined) return failAt("sAMAccountName", "sAMAccountName is missing");
+  if (account.endsWith("$")) return skip("computer account");
+
+  const names = [text(entry, "sn"), text(entry, "givenName")];
+  const name = names.filter((part) => part !== undefined).join(" ");
+  const mail = text(entry, "mail");
+  return flow(
+    set("displayName", name || asciiLower(account)),
+    set("mail", mail && asciiLower(mail)),
+  );
+}
