@@ -1,6 +1,6 @@
 //! What stopped a guest: wasmtime's error in, one of the engine's [`Trap`]s and a sentence out.
 
-use kakehi_engine::flow::Trap;
+use kakehi_engine::flow::{RuleOutcome, Trap};
 use wasmtime::Trap as WasmTrap;
 
 use crate::engine::STACK_BYTES_MAX;
@@ -35,6 +35,11 @@ impl Fault {
         };
         Self { trap, message }
     }
+}
+
+/// What the engine hears of it.
+pub(crate) fn trapped(Fault { trap, message }: Fault) -> RuleOutcome {
+    RuleOutcome::Trapped { trap, message }
 }
 
 fn kind(error: &wasmtime::Error, memory_refused: bool) -> Trap {

@@ -73,6 +73,8 @@ pub(crate) enum Now {
     NotVolatile,
     /// Unix seconds.
     At(i64),
+    /// A trial of a volatile rule that names no instant.
+    NotGiven,
 }
 
 /// A guest asked for the instant and may not know it.
@@ -82,6 +84,8 @@ pub(crate) enum NowRefused {
     Describing,
     #[error("called `now`, but its contract does not say `volatile`")]
     NotVolatile,
+    #[error("called `now`, but there is no instant to tell: give this case a `now`")]
+    NotGiven,
 }
 
 impl Now {
@@ -90,6 +94,7 @@ impl Now {
             Self::At(seconds) => Ok(seconds),
             Self::Describing => Err(NowRefused::Describing),
             Self::NotVolatile => Err(NowRefused::NotVolatile),
+            Self::NotGiven => Err(NowRefused::NotGiven),
         }
     }
 }
@@ -185,6 +190,17 @@ impl Instance {
         allow(&mut self.store, &limits);
         self.store.data_mut().now = now;
         self.rule.apply(&mut self.store, entry).map_err(|error| fault(&error, &limits, &self.store))
+    }
+
+    /// What the last call used; `None` if fuel is not counted.
+    pub(crate) fn fuel_used(&self) -> Option<u64> {
+        let granted = self.limits.fuel?;
+        self.store.get_fuel().ok().map(|left| granted.saturating_sub(left))
+    }
+
+    /// Linear memory, all memories together.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.store.data().memory_bytes
     }
 }
 

@@ -19,6 +19,7 @@ mod log;
 mod module;
 mod ruleset;
 mod text;
+mod trial;
 
 pub use contract::{CONTRACT_NAME_BYTES_MAX, CONTRACT_NAMES_MAX, DeclaredContract, check_contract};
 pub use engine::{BATCH_OBJECTS_MAX, Options};
@@ -28,3 +29,4 @@ pub use log::{GuestLevel, GuestLine, GuestLog, LogSink};
 pub use module::file::{MODULE_BYTES_MAX, check_pin, read_module};
 pub use module::{CONFIG_BYTES_MAX, Host, LoadedModule, ModuleSpec};
 pub use ruleset::{Generation, RunRules};
+pub use trial::{Measured, Trial};

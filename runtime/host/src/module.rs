@@ -8,6 +8,7 @@ mod pack;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use kakehi_engine::flow::Trap;
 use wasmtime::Engine;
@@ -62,6 +63,10 @@ struct Code {
     module: Box<dyn RuleModule>,
     interface: &'static str,
     warnings: Vec<String>,
+    module_bytes: usize,
+    code_bytes: usize,
+    /// `None`: it was not compiled but taken from the cache.
+    compile_time: Option<Duration>,
 }
 
 /// A module with one configuration, ready to run.
@@ -163,20 +168,32 @@ impl Host {
         if matches!(inspected.form, Form::Core { stubbed: true, .. }) {
             warnings.push(format!("imports `{}`: it gets a powerless stub", pack::PREVIEW1));
         }
+        let mut compile_time = None;
         let compile = || {
+            let began = Instant::now();
             let component = pack::to_component(module, &inspected)?;
-            Component::new(engine, &component).map_err(|error| {
+            let compiled = Component::new(engine, &component).map_err(|error| {
                 let why = one_line(&format!("{error:#}"));
                 LoadError::new("K0507", format!("cannot compile the module: {why}"))
-            })
+            })?;
+            compile_time = Some(began.elapsed());
+            Ok(compiled)
         };
         let component = self.cached(engine, sha256, compile, &mut warnings)?;
         let module = inspected
             .version
             .adapt(engine, &component)
             .map_err(|error| pack::not_a_rule(&one_line(&format!("{error:#}"))))?;
-        let interface = inspected.version.as_str();
-        Ok(Code { engine: engine.clone(), module, interface, warnings })
+        let image = component.image_range();
+        Ok(Code {
+            engine: engine.clone(),
+            module,
+            interface: inspected.version.as_str(),
+            warnings,
+            module_bytes: spec.bytes.len(),
+            code_bytes: image.end.addr() - image.start.addr(),
+            compile_time,
+        })
     }
 
     /// Takes compiled code from the cache, or compiles and keeps it. A cache that cannot be used is
@@ -229,6 +246,26 @@ impl LoadedModule {
                 Err(changed(format!("refuses the configuration it was loaded with: `{words}`")))
             }
         }
+    }
+
+    /// How long packing and compiling took; `None` if the cache had the code.
+    pub fn compile_time(&self) -> Option<Duration> {
+        self.code.compile_time
+    }
+
+    /// Whether the code was not compiled by this process.
+    pub fn from_cache(&self) -> bool {
+        self.code.compile_time.is_none()
+    }
+
+    /// Size of the module as it was given.
+    pub fn module_bytes(&self) -> usize {
+        self.code.module_bytes
+    }
+
+    /// Size of the machine code with its tables.
+    pub fn code_bytes(&self) -> usize {
+        self.code.code_bytes
     }
 
     pub(crate) fn options(&self) -> &Options {

@@ -11,7 +11,7 @@ use kakehi_engine::rule::{Rule, RuleId};
 use kakehi_engine::time::Timestamp;
 
 use crate::convert::{count_values, entry, outcome};
-use crate::fault::Fault;
+use crate::fault::trapped;
 use crate::instance::{Instance, Now};
 use crate::module::LoadedModule;
 
@@ -116,10 +116,6 @@ impl Job<'_> {
         }
         outcomes
     }
-}
-
-fn trapped(Fault { trap, message }: Fault) -> RuleOutcome {
-    RuleOutcome::Trapped { trap, message }
 }
 
 #[cfg(test)]
