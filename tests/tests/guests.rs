@@ -30,7 +30,7 @@ fn built(guest: &Guest) -> Option<Built> {
 }
 
 fn read_cases(path: &str) -> Vec<Case> {
-    cases::read(&fs::read_to_string(root().join(path)).unwrap())
+    cases::read(&fs::read_to_string(root().join(path)).expect("a file of cases"))
 }
 
 /// The conformance rule in this language: the same bytes as in every other.
@@ -38,7 +38,7 @@ fn conforms(word: &str) {
     let guest = conformance(word);
     let Some(module) = built(&guest) else { return };
     let stage = Stage::new();
-    let actor = stage.load(&module.bytes, "{}").unwrap();
+    let actor = stage.load(&module.bytes, "{}").expect("a guest that loads");
     let cases = read_cases("tests/guests/cases.yml");
     golden(&expect_file!["../guests/golden.txt"], &actor.perform(&cases));
     assert_eq!(actor.differences(&cases), Vec::<String>::new());
@@ -55,7 +55,7 @@ fn conforms(word: &str) {
     // Only Go's runtime asks for WASI, and gets the stub (G-04).
     assert_eq!(actor.warnings.len(), usize::from(word == "go"), "{:?}", actor.warnings);
 
-    let refused = stage.load(&module.bytes, r#"{"odd": 1}"#).err().unwrap();
+    let refused = stage.load(&module.bytes, r#"{"odd": 1}"#).err().expect("a refusal");
     assert_eq!(
         refused.to_string(),
         "the module refuses its configuration; it says: `unknown configuration` (K0508)"
@@ -128,25 +128,25 @@ fn a_rule_in_wat_takes_names_larger_than_its_first_memory() {
 
 /// `kakehi rules new`, the line of its README, and its own cases.
 fn begins(word: &str) {
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().expect("a folder");
     let folder = scratch.path().join("user-names");
     let output = Command::new(product::program())
         .args(["rules", "new", "--lang", word])
         .arg(&folder)
         .output()
-        .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
+        .expect("the program starts");
+    let said = String::from_utf8(output.stdout).expect("text");
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     let language = language(word);
     if let Some(line) = language.build {
-        let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+        let readme = fs::read_to_string(folder.join("README.md")).expect("a README");
         assert!(readme.lines().any(|text| text == line), "{word}: the README builds otherwise");
         assert!(said.contains(line), "{said}");
     }
     let guest = Guest { language, name: "template", files: read_folder(&folder) };
     let Some(module) = built(&guest) else { return };
-    let actor = Stage::new().load(&module.bytes, "{}").unwrap();
-    let cases = fs::read_to_string(folder.join("cases.yml")).unwrap();
+    let actor = Stage::new().load(&module.bytes, "{}").expect("a guest that loads");
+    let cases = fs::read_to_string(folder.join("cases.yml")).expect("cases");
     assert_eq!(actor.differences(&cases::read(&cases)), Vec::<String>::new());
 }
 
