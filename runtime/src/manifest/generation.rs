@@ -4,7 +4,6 @@
 //! Start and reload take this one path.
 
 pub mod alone;
-mod digest;
 mod module;
 mod path;
 
@@ -14,7 +13,7 @@ use std::sync::Arc;
 use kakehi_engine::object::{ClassName, ConnectorName};
 use kakehi_engine::rule::{
     Connector, ConnectorKind, Contract, Direction, Merge, ModuleIdentity, OnDelete, Rule, RuleSet,
-    RuleTag, RulesetDigest, TargetClass, Thresholds,
+    RuleTag, TargetClass, Thresholds,
 };
 use kakehi_host::{Host, Limits, LoadedModule};
 
@@ -87,13 +86,7 @@ pub fn load(
     if failed {
         return Err(all);
     }
-    let mut rules = RuleSet {
-        digest: RulesetDigest(String::new()),
-        connectors,
-        rules,
-        compat: manifest.compat,
-    };
-    rules.digest = digest::of(&rules);
+    let rules = RuleSet::new(connectors, rules, manifest.compat);
     let modules = kakehi_host::Generation::new(loaded);
     Ok((Generation { rules: Arc::new(rules), modules }, all))
 }

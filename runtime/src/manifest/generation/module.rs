@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kakehi_engine::object::AttributeName;
 use kakehi_engine::rule::Contract;
@@ -20,6 +21,10 @@ use crate::manifest::{ManifestRule, builtin};
 
 /// The code at the end of a warning about the cache (rules.md 6).
 const CACHE_UNUSABLE: &str = "K0514";
+
+/// How often a rule that depends on the time is asked again: on whole multiples of it every time
+/// zone has its midnight (rules.md 3.5).
+const RECHECK_DEFAULT: Duration = Duration::from_secs(15 * 60);
 
 pub(super) struct Modules<'a> {
     files: &'a mut Files,
@@ -176,7 +181,13 @@ pub(super) fn contract(
         parameters: declared.parameters.iter().cloned().collect(),
         writes: declared.writes.iter().map(|name| (name.clone(), policy(name))).collect(),
         volatile: declared.volatile,
+        recheck_seconds: declared.volatile.then(|| recheck_seconds(draft)),
     })
+}
+
+fn recheck_seconds(draft: &RuleDraft) -> u32 {
+    let recheck = draft.recheck.map_or(RECHECK_DEFAULT, |(recheck, _)| recheck);
+    u32::try_from(recheck.as_secs()).unwrap_or(u32::MAX).max(1)
 }
 
 fn refuse(draft: &RuleDraft, error: LoadError, findings: &mut Findings) {
