@@ -24,7 +24,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kakehi_host::{GuestLog, Host, HostError, Limits, Options};
 
 use crate::config::finding::Finding;
-use crate::config::rules::{Policy, Rules};
+use crate::config::rules::Rules;
+use crate::manifest::generation::Admission;
 
 /// Why an author's command cannot be carried out as it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ pub enum Trouble {
 /// How rules are loaded.
 #[derive(Clone)]
 pub struct Setting {
-    pub policy: Policy,
+    pub admission: Admission,
     /// What a rule may take where it says nothing else.
     pub limits: Limits,
     /// Where compiled modules are kept.
@@ -73,8 +74,8 @@ impl From<Vec<Finding>> for Trouble {
 // === impl Setting ===
 
 impl Setting {
-    /// As an installation is configured.
-    pub fn of(rules: &Rules) -> Self {
+    /// As an installation is configured. Errors: keys that are none.
+    pub fn of(rules: &Rules) -> Result<Self, Vec<Finding>> {
         let bytes =
             |size: crate::config::quantity::Size| usize::try_from(size.0).unwrap_or(usize::MAX);
         let limits = Limits {
@@ -83,12 +84,13 @@ impl Setting {
             output_bytes: bytes(rules.output),
             ..Limits::default()
         };
-        Self { policy: rules.policy, limits, cache: Some(rules.cache.clone()) }
+        let admission = Admission::of(rules)?;
+        Ok(Self { admission, limits, cache: Some(rules.cache.clone()) })
     }
 
     /// For files without an installation: their author is about to say what the hash is.
     pub fn alone() -> Self {
-        Self { policy: Policy::Open, limits: Limits::default(), cache: None }
+        Self { admission: Admission::Open, limits: Limits::default(), cache: None }
     }
 
     /// Limits under which fuel is counted, whether or not it is limited.

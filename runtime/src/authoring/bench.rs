@@ -61,11 +61,11 @@ pub fn bench(
 ) -> Result<(Option<Bench>, Vec<Finding>), HostError> {
     let cold = Setting { cache: None, ..setting.clone() };
     let host = cold.host(None)?;
-    let (ready, findings) = book.load(index, &host, setting.policy, setting.limits);
+    let (ready, findings) = book.load(index, &host, &setting.admission, setting.limits);
     let Some(plain) = ready else { return Ok((None, findings)) };
     let from_cache = from_cache(book, index, setting)?;
     let metered_host = cold.host(None)?;
-    let (metered, _) = book.load(index, &metered_host, setting.policy, setting.metered());
+    let (metered, _) = book.load(index, &metered_host, &setting.admission, setting.metered());
     let sheet = &book.sheets[index];
     let cases = sheet.cases().iter().enumerate();
     let cases = cases.filter(|(index, case)| wanted.holds(*index, case));
@@ -96,7 +96,7 @@ fn from_cache(
         // A new host each time: it knows of nothing but the cache.
         let host = setting.host(None)?;
         let begun = Instant::now();
-        let (ready, _) = book.load(index, &host, setting.policy, setting.limits);
+        let (ready, _) = book.load(index, &host, &setting.admission, setting.limits);
         needed = ready.filter(|ready| ready.module.from_cache()).map(|_| begun.elapsed());
     }
     Ok(needed)

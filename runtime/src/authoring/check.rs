@@ -47,7 +47,7 @@ pub fn facts(
     setting: &Setting,
 ) -> (Facts, Vec<Finding>) {
     let bytes = book.bytes(index).ok();
-    let (ready, findings) = book.load(index, host, setting.policy, setting.limits);
+    let (ready, findings) = book.load(index, host, &setting.admission, setting.limits);
     let sheet = &book.sheets[index];
     let (pinned, api) = match sheet.module() {
         ModuleSource::Builtin(_) => (None, None),

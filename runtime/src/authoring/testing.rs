@@ -74,7 +74,7 @@ impl Desk {
             .unwrap_or_else(|findings| panic!("{}", findings[0]));
         assert_eq!(findings, []);
         let setting = Setting::alone();
-        let (ready, findings) = book.load(0, &self.host, setting.policy, setting.metered());
+        let (ready, findings) = book.load(0, &self.host, &setting.admission, setting.metered());
         assert_eq!(findings, []);
         (book, ready.expect("nothing was found"))
     }

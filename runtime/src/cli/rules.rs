@@ -69,7 +69,7 @@ impl Meant {
             return Ok(Self { selection, manifest, setting: Setting::alone() });
         }
         let (config, _) = crate::config::load(config).map_err(Failure::of_findings)?;
-        let setting = Setting::of(&config.rules);
+        let setting = Setting::of(&config.rules).map_err(Failure::of_findings)?;
         Ok(Self { selection, manifest: config.manifest, setting })
     }
 }

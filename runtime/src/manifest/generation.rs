@@ -3,6 +3,7 @@
 //!
 //! Start and reload take this one path.
 
+mod admission;
 pub mod alone;
 mod module;
 mod path;
@@ -17,12 +18,12 @@ use kakehi_engine::rule::{
 };
 use kakehi_host::{Host, Limits, LoadedModule};
 
+pub use self::admission::Admission;
 use self::module::Modules;
 use super::codes::{BAD_PATH, CANNOT_DISABLE, CONNECTORS_DIFFER, MERGE_CLASH, UNKNOWN_CLASS};
 use super::files::Files;
 use super::{Manifest, ManifestConnector, ManifestRule, PURPOSE, cases};
 use crate::config::finding::{Finding, Findings};
-use crate::config::rules::Policy;
 use crate::config::system::SystemKind;
 
 /// What a run works with: rules, and the module of each by its
@@ -40,7 +41,7 @@ pub struct Surroundings<'a> {
     /// The object types of every target.
     pub classes: &'a BTreeMap<ConnectorName, BTreeMap<ClassName, TargetClass>>,
     pub thresholds: &'a BTreeMap<ConnectorName, Thresholds>,
-    pub policy: Policy,
+    pub admission: &'a Admission,
     /// What a rule may take where the manifest says nothing else.
     pub limits: Limits,
 }
@@ -268,7 +269,7 @@ mod tests {
     struct World {
         folder: tempfile::TempDir,
         classes: BTreeMap<ConnectorName, BTreeMap<ClassName, TargetClass>>,
-        policy: Policy,
+        admission: Admission,
     }
 
     impl World {
@@ -279,7 +280,7 @@ mod tests {
             let user = TargetClass { disable, ..TargetClass::default() };
             let of_portal = [("User".into(), user), ("Group".into(), TargetClass::default())];
             let classes = [("portal".into(), of_portal.into())].into();
-            Self { folder, classes, policy: Policy::Pinned }
+            Self { folder, classes, admission: Admission::Pinned }
         }
 
         fn load(&self, rules: &str) -> Result<(Generation, Vec<Finding>), Vec<Finding>> {
@@ -299,7 +300,7 @@ mod tests {
                 ],
                 classes: &self.classes,
                 thresholds: &BTreeMap::new(),
-                policy: self.policy,
+                admission: &self.admission,
                 limits: Limits::default(),
             };
             load(&mut Files::of(&path), &surroundings, &Host::new(Options::default()).unwrap())
@@ -369,7 +370,7 @@ mod tests {
         let other = INBOUND.replace("PINNED", "{path: rule.wat, sha256: \"00\"}");
         let mut world = World::new();
         assert_eq!(world.load(&other).err().map(|findings| findings[0].code), Some("K0502"));
-        world.policy = Policy::Open;
+        world.admission = Admission::Open;
         assert!(world.load(&other).is_ok());
     }
 
@@ -448,7 +449,7 @@ mod tests {
             ],
             classes: &classes,
             thresholds: &BTreeMap::new(),
-            policy: Policy::Pinned,
+            admission: &Admission::Pinned,
             limits: Limits::default(),
         };
         let host = Host::new(Options::default()).unwrap();

@@ -23,7 +23,7 @@ impl List {
         let (mut book, _) = Book::alone(&world.config.manifest).map_err(Failure::of_findings)?;
         // Without any run there is no state to read, which is no fault here.
         let problems = world.read_only().ok().and_then(|store| store.problems().ok());
-        let limits = Setting::of(&world.config.rules).limits;
+        let limits = Setting::of(&world.config.rules).map_err(Failure::of_findings)?.limits;
         let rules = &world.generation.rules;
         let listing = Listing::new(rules, &mut book, limits, problems.as_deref());
         let mut out = anstream::stdout().lock();

@@ -182,5 +182,5 @@ fn load(
     host: &Host,
     meant: &Meant,
 ) -> (Option<Ready>, Vec<crate::config::finding::Finding>) {
-    book.load(index, host, meant.setting.policy, meant.setting.metered())
+    book.load(index, host, &meant.setting.admission, meant.setting.metered())
 }

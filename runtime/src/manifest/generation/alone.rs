@@ -10,9 +10,8 @@ use kakehi_engine::scope::Scope;
 use kakehi_host::{Host, Limits, LoadError, LoadedModule};
 
 use super::module::{self, Modules};
-use super::{PURPOSE, Surroundings, engine_rule};
+use super::{Admission, PURPOSE, Surroundings, engine_rule};
 use crate::config::finding::{Finding, Findings};
-use crate::config::rules::Policy;
 use crate::manifest::cases::Case;
 use crate::manifest::files::Files;
 use crate::manifest::rule::{ModuleSource, Origin, RuleDraft};
@@ -91,13 +90,13 @@ impl Book {
 
     /// Loads one rule: steps 1 to 8 of rules.md 5.2.
     ///
-    /// Gives: the rule and its warnings; nothing where an error is among the findings. `policy`:
+    /// Gives: the rule and its warnings; nothing where an error is among the findings. `admission`:
     /// whether its module must be pinned.
     pub fn load(
         &mut self,
         index: usize,
         host: &Host,
-        policy: Policy,
+        admission: &Admission,
         limits: Limits,
     ) -> (Option<Ready>, Vec<Finding>) {
         let sheet = &self.sheets[index];
@@ -107,7 +106,7 @@ impl Book {
             connectors: &[],
             classes: &BTreeMap::new(),
             thresholds: &BTreeMap::new(),
-            policy,
+            admission,
             limits,
         };
         let mut modules = Modules::new(&mut self.files, host, &surroundings);

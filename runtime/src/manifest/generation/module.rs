@@ -12,9 +12,8 @@ use kakehi_host::{Host, Limits, LoadError, LoadedModule, ModuleSpec};
 
 use super::Surroundings;
 use crate::config::finding::Findings;
-use crate::config::rules::Policy;
 use crate::config::yaml::Mark;
-use crate::manifest::codes::{MODULE_NOTE, RECHECK, UNUSED_WRITE};
+use crate::manifest::codes::{LIMIT, MODULE_NOTE, RECHECK, UNUSED_WRITE};
 use crate::manifest::files::Files;
 use crate::manifest::rule::{ModuleSource, RuleDraft};
 use crate::manifest::{ManifestRule, builtin};
@@ -76,13 +75,21 @@ impl<'a> Modules<'a> {
             ModuleSource::Builtin(_) => None,
             ModuleSource::File { api, .. } => api.as_deref(),
         };
-        let spec = ModuleSpec {
-            name: &draft.name,
-            bytes: &bytes,
-            config: &draft.config,
-            limits: limits(draft, self.surroundings.limits),
-            api,
-        };
+        let limits = limits(draft, self.surroundings.limits);
+        if let Err(fault) = limits.check() {
+            draft
+                .spot()
+                .error(
+                    findings,
+                    LIMIT,
+                    format_args!("the limits of the rule: {fault}"),
+                    draft.module_mark,
+                )
+                .hint("a rule that needs more does too much with one object");
+            return None;
+        }
+        let spec =
+            ModuleSpec { name: &draft.name, bytes: &bytes, config: &draft.config, limits, api };
         match self.host.load(&spec) {
             Ok(module) => {
                 for warning in &module.warnings {
@@ -119,14 +126,10 @@ impl<'a> Modules<'a> {
                 return None;
             }
         };
-        match self.surroundings.policy {
-            Policy::Open => {}
-            Policy::Pinned => {
-                if let Err(error) = kakehi_host::check_pin(&bytes, sha256) {
-                    refuse(draft, error, findings);
-                    return None;
-                }
-            }
+        let (file, admission) = (&draft.origin.file, self.surroundings.admission);
+        if let Err(error) = admission.check(self.files, file, path, &bytes, sha256) {
+            refuse(draft, error, findings);
+            return None;
         }
         Some(bytes)
     }
