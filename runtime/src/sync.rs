@@ -12,6 +12,7 @@ mod matching;
 mod meter;
 mod plan;
 mod prepare;
+mod rehearse;
 mod report;
 mod request;
 mod stop;
@@ -26,6 +27,7 @@ use crate::edge::{Clock, Directory, DirectoryError, PollMode, Target, TargetErro
 use crate::store::{ShrinkLimit, Store, StoreError};
 
 pub use crate::sync::plan::exports_of;
+pub use crate::sync::rehearse::{Rehearsed, rehearse};
 pub use crate::sync::report::{Report, Stage, StageName, Status, counts_json};
 pub use crate::sync::stop::Stop;
 

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod company;
+pub mod daemon;
 pub mod guests;
 pub mod installation;
 pub mod product;

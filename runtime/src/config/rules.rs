@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::check::{Bounds, WEAKENED, limit, within};
 use super::finding::Findings;
-use super::quantity::{Size, Span};
-use super::raw::{PolicyRaw, RulesRaw};
+use super::quantity::{Ceiling, Size, Span};
+use super::raw::{PolicyRaw, ReloadRaw, RulesRaw};
 use super::yaml::At;
 
 /// Where compiled modules are kept.
@@ -26,6 +26,15 @@ pub const TIME: Bounds<Span> = Bounds {
 /// Output of one call: 50,000 member DNs need 5 MiB (rules.md 5.4).
 pub const OUTPUT: Bounds<Size> =
     Bounds { default: Size(8 << 20), min: Size(64 << 10), max: Size(256 << 20) };
+
+/// How long files must have been left alone: editors write in several steps (rules.md 7).
+pub const DEBOUNCE: Bounds<Span> = Bounds {
+    default: Span::from_millis(500),
+    min: Span::from_millis(50),
+    max: Span::from_secs(60),
+};
+/// Generations that are kept: enough for going back beyond an afternoon of trying.
+pub const KEEP: Bounds<u32> = Bounds { default: 20, min: 2, max: 1_000 };
 
 const NOT_YET: &str = "K0160";
 
@@ -48,6 +57,17 @@ pub struct Rules {
     pub memory: Size,
     pub time: Span,
     pub output: Size,
+    pub reload: Reload,
+}
+
+/// How a running service takes changed rules (rules.md 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reload {
+    pub watch: bool,
+    pub debounce: Span,
+    /// Objects at the targets that changed rules may change without being asked about.
+    pub max_changes: Ceiling,
+    pub keep: u32,
 }
 
 // === impl Policy ===
@@ -70,6 +90,16 @@ pub(super) fn rules(raw: RulesRaw, folder: &Path, findings: &mut Findings) -> Ru
         memory: limit(findings, "rules.limits.memory", limits.memory, &MEMORY),
         time: limit(findings, "rules.limits.time", limits.time, &TIME),
         output: limit(findings, "rules.limits.output", limits.output, &OUTPUT),
+        reload: reload(raw.reload, findings),
+    }
+}
+
+fn reload(raw: ReloadRaw, findings: &mut Findings) -> Reload {
+    Reload {
+        watch: raw.watch.unwrap_or(true),
+        debounce: within(findings, "rules.reload.debounce", raw.debounce, &DEBOUNCE),
+        max_changes: raw.max_changes.map_or(Ceiling(None), |at| at.value),
+        keep: within(findings, "rules.reload.keep", raw.keep, &KEEP),
     }
 }
 

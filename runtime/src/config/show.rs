@@ -18,6 +18,8 @@ impl Config {
             "state": { "path": self.state.path },
             "credentials": mapping(&self.credentials, |name| name.as_str(), credential),
             "log": { "level": self.log.level.as_str() },
+            "control": { "socket": self.control },
+            "http": { "listen": self.http.map(|address| address.to_string()) },
         });
         if let (Value::Object(shown), Value::Object(rest)) = (&mut shown, rest) {
             shown.extend(rest);
@@ -155,6 +157,12 @@ fn rules(rules: &rules::Rules) -> Value {
             "memory": rules.memory.to_string(),
             "time": rules.time.to_string(),
             "output": rules.output.to_string(),
+        },
+        "reload": {
+            "watch": rules.reload.watch,
+            "debounce": rules.reload.debounce.to_string(),
+            "max_changes": rules.reload.max_changes.to_string(),
+            "keep": rules.reload.keep,
         },
     })
 }

@@ -3,23 +3,22 @@
 //!
 //! Start and reload take this one path.
 
-mod digest;
 mod module;
 mod path;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use kakehi_engine::object::{ClassName, ConnectorName};
 use kakehi_engine::rule::{
     Connector, ConnectorKind, Contract, Direction, Merge, ModuleIdentity, OnDelete, Rule, RuleSet,
-    RuleTag, RulesetDigest, TargetClass, Thresholds,
+    RuleTag, TargetClass, Thresholds,
 };
 use kakehi_host::{Host, Limits, LoadedModule};
 
 use self::module::Modules;
 use super::codes::{BAD_PATH, CANNOT_DISABLE, CONNECTORS_DIFFER, MERGE_CLASH, UNKNOWN_CLASS};
+use super::files::Files;
 use super::{Manifest, ManifestConnector, ManifestRule, PURPOSE};
 use crate::config::finding::{Finding, Findings};
 use crate::config::rules::Policy;
@@ -50,14 +49,14 @@ pub struct Surroundings<'a> {
 /// Gives: the generation and the warnings. Errors: everything that is wrong, in the order of the
 /// files; faults of the manifest hide those of the modules, which would be loaded for nothing.
 pub fn load(
-    path: &Path,
+    files: &mut Files,
     surroundings: &Surroundings<'_>,
     host: &Host,
 ) -> Result<(Generation, Vec<Finding>), Vec<Finding>> {
-    let (manifest, mut all) = super::load(path)?;
-    let mut findings = Findings::new(path, PURPOSE);
+    let (manifest, mut all) = super::load(files)?;
+    let mut findings = Findings::new(files.main(), PURPOSE);
     let connectors = connectors(&manifest, surroundings, &mut findings);
-    let mut modules = Modules::new(path, host, surroundings);
+    let mut modules = Modules::new(files, host, surroundings);
     let mut rules = vec![];
     let mut loaded = vec![];
     for rule in &manifest.rules {
@@ -80,18 +79,11 @@ pub fn load(
     if failed {
         return Err(all);
     }
-    let mut rules = RuleSet {
-        digest: RulesetDigest(String::new()),
-        connectors,
-        rules,
-        compat: manifest.compat,
-    };
-    rules.digest = digest::of(&rules);
+    let rules = RuleSet::new(connectors, rules, manifest.compat);
     let modules = kakehi_host::Generation::new(loaded);
     Ok((Generation { rules: Arc::new(rules), modules }, all))
 }
 
-/// The connectors of the manifest must be those of the configuration.
 /// Whether a configured system can be what the manifest says. A file can hold the entries of any
 /// directory.
 fn stands_for(configured: SystemKind, kind: SystemKind) -> bool {
@@ -99,6 +91,7 @@ fn stands_for(configured: SystemKind, kind: SystemKind) -> bool {
     file_of_a_directory || configured.is_a(kind) || kind.is_a(configured)
 }
 
+/// The connectors of the manifest must be those of the configuration.
 fn connectors(
     manifest: &Manifest,
     surroundings: &Surroundings<'_>,
@@ -254,6 +247,7 @@ fn merge_clashes(drafts: &[ManifestRule], rules: &[Rule], findings: &mut Finding
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
     use expect_test::{Expect, expect};
     use kakehi_host::Options;
@@ -301,7 +295,7 @@ mod tests {
                 policy: self.policy,
                 limits: Limits::default(),
             };
-            load(&path, &surroundings, &Host::new(Options::default()).unwrap())
+            load(&mut Files::of(&path), &surroundings, &Host::new(Options::default()).unwrap())
         }
 
         fn findings(&self, rules: &str, expected: &Expect) {
@@ -451,8 +445,8 @@ mod tests {
             limits: Limits::default(),
         };
         let host = Host::new(Options::default()).unwrap();
-        let (generation, findings) =
-            load(&path, &surroundings, &host).unwrap_or_else(|findings| panic!("{}", findings[0]));
+        let (generation, findings) = load(&mut Files::of(&path), &surroundings, &host)
+            .unwrap_or_else(|findings| panic!("{}", findings[0]));
         assert_eq!(findings, []);
         let shown: String = generation
             .rules

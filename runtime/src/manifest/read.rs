@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use super::codes::{FLAWS, INCLUDE, VERSION};
+use super::files::Files;
 use super::raw::{FragmentRaw, ManifestRaw, RuleRaw};
 use crate::config::finding::{Findings, key_path};
 use crate::config::yaml::{self, At, Mark, Node, Shape, Step};
@@ -26,8 +27,12 @@ pub(super) struct Located {
 ///
 /// Gives: the main file, and all rules in order: those of the fragments in the order of `include`,
 /// then its own. `None` where the main file cannot be made out.
-pub(super) fn read(path: &Path, findings: &mut Findings) -> Option<(ManifestRaw, Vec<Located>)> {
-    let mut manifest: ManifestRaw = file(path, findings)?;
+pub(super) fn read(
+    files: &mut Files,
+    findings: &mut Findings,
+) -> Option<(ManifestRaw, Vec<Located>)> {
+    let path = &files.main().to_owned();
+    let mut manifest: ManifestRaw = file(path, files, findings)?;
     if manifest.version.value != VERSION_KNOWN {
         findings
             .error(VERSION, format_args!("version `{}` is not known", manifest.version.value))
@@ -36,12 +41,17 @@ pub(super) fn read(path: &Path, findings: &mut Findings) -> Option<(ManifestRaw,
         return None;
     }
     let own = std::mem::take(&mut manifest.rules);
-    let mut rules = fragments(path, &manifest.include, findings);
+    let mut rules = fragments(path, &manifest.include, files, findings);
     rules.extend(located(path, own));
     Some((manifest, rules))
 }
 
-fn fragments(path: &Path, include: &[At<String>], findings: &mut Findings) -> Vec<Located> {
+fn fragments(
+    path: &Path,
+    include: &[At<String>],
+    files: &mut Files,
+    findings: &mut Findings,
+) -> Vec<Located> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut rules = vec![];
     for (index, name) in include.iter().enumerate() {
@@ -64,7 +74,7 @@ fn fragments(path: &Path, include: &[At<String>], findings: &mut Findings) -> Ve
             break;
         } else {
             let fragment = folder.join(&name.value);
-            if let Some(FragmentRaw { rules: own }) = file(&fragment, findings) {
+            if let Some(FragmentRaw { rules: own }) = file(&fragment, files, findings) {
                 rules.extend(located(&fragment, own));
             }
         }
@@ -76,8 +86,8 @@ fn located(file: &Path, rules: Vec<RuleRaw>) -> impl Iterator<Item = Located> {
     rules.into_iter().map(|raw| Located { file: file.to_owned(), mark: raw.name.mark, raw })
 }
 
-fn file<T: DeserializeOwned>(path: &Path, findings: &mut Findings) -> Option<T> {
-    let text = match crate::config::read_text(path) {
+fn file<T: DeserializeOwned>(path: &Path, files: &mut Files, findings: &mut Findings) -> Option<T> {
+    let text = match files.text(path) {
         Ok(text) => text,
         Err(reason) => {
             findings

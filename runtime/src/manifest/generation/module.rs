@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kakehi_engine::object::AttributeName;
 use kakehi_engine::rule::Contract;
@@ -14,18 +15,21 @@ use crate::config::finding::Findings;
 use crate::config::rules::Policy;
 use crate::config::yaml::Mark;
 use crate::manifest::codes::{MODULE_NOTE, RECHECK, UNUSED_WRITE};
+use crate::manifest::files::Files;
 use crate::manifest::rule::{ModuleSource, RuleDraft};
 use crate::manifest::{ManifestRule, builtin};
 
 /// The code at the end of a warning about the cache (rules.md 6).
 const CACHE_UNUSABLE: &str = "K0514";
 
+/// How often a rule that depends on the time is asked again: on whole multiples of it every time
+/// zone has its midnight (rules.md 3.5).
+const RECHECK_DEFAULT: Duration = Duration::from_secs(15 * 60);
+
 pub(super) struct Modules<'a> {
-    folder: &'a Path,
+    files: &'a mut Files,
     host: &'a Host,
     surroundings: &'a Surroundings<'a>,
-    /// Bytes by path; `None` where they were refused, which was told.
-    files: BTreeMap<String, Option<Arc<[u8]>>>,
     /// By the place of the rule, of which one is expanded over many connectors.
     loaded: BTreeMap<(&'a Path, Mark), Option<Arc<LoadedModule>>>,
 }
@@ -34,15 +38,11 @@ pub(super) struct Modules<'a> {
 
 impl<'a> Modules<'a> {
     pub(super) fn new(
-        manifest: &'a Path,
+        files: &'a mut Files,
         host: &'a Host,
         surroundings: &'a Surroundings<'a>,
     ) -> Self {
-        let folder = match manifest.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
-        Self { folder, host, surroundings, files: BTreeMap::new(), loaded: BTreeMap::new() }
+        Self { files, host, surroundings, loaded: BTreeMap::new() }
     }
 
     /// Gives the module of a rule and its contract as the manifest narrows it; `None` if it was
@@ -108,17 +108,13 @@ impl<'a> Modules<'a> {
             ModuleSource::Builtin(name) => return Some(builtin_bytes(name).into()),
             ModuleSource::File { path, sha256, .. } => (path, sha256.as_deref()),
         };
-        if !self.files.contains_key(path) {
-            let bytes = match kakehi_host::read_module(self.folder, path) {
-                Ok(bytes) => Some(bytes.into()),
-                Err(error) => {
-                    refuse(draft, error, findings);
-                    None
-                }
-            };
-            self.files.insert(path.clone(), bytes);
-        }
-        let bytes = self.files.get(path).cloned().flatten()?;
+        let bytes = match self.files.module(&draft.origin.file, path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                refuse(draft, error, findings);
+                return None;
+            }
+        };
         match self.surroundings.policy {
             Policy::Open => {}
             Policy::Pinned => {
@@ -181,7 +177,13 @@ fn contract(
         parameters: declared.parameters.iter().cloned().collect(),
         writes: declared.writes.iter().map(|name| (name.clone(), policy(name))).collect(),
         volatile: declared.volatile,
+        recheck_seconds: declared.volatile.then(|| recheck_seconds(draft)),
     })
+}
+
+fn recheck_seconds(draft: &RuleDraft) -> u32 {
+    let recheck = draft.recheck.map_or(RECHECK_DEFAULT, |(recheck, _)| recheck);
+    u32::try_from(recheck.as_secs()).unwrap_or(u32::MAX).max(1)
 }
 
 fn refuse(draft: &RuleDraft, error: LoadError, findings: &mut Findings) {
