@@ -28,7 +28,8 @@ struct Line {
 
 pub fn run() -> Result<()> {
     let mut table = String::from(
-        "| language | build, s | module, KiB | compile, ms | new instance, us | per object, us | memory, KiB |\n\
+        "| language | build, s | module, KiB | compile, ms | new instance, us | per object, us \
+         | memory, KiB |\n\
          |---|---|---|---|---|---|---|\n",
     );
     for language in LANGUAGES {
