@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kakehi_host::{GuestLog, Host, HostError, Limits, Options};
 
+use crate::config::environment::cache_home;
 use crate::config::finding::Finding;
 use crate::config::rules::Rules;
 use crate::manifest::generation::Admission;
@@ -88,9 +89,11 @@ impl Setting {
         Ok(Self { admission, limits, cache: Some(rules.cache.clone()) })
     }
 
-    /// For files without an installation: their author is about to say what the hash is.
+    /// For files without an installation: their author is about to say what the hash is. Compiled
+    /// code is kept in the author's own cache: some languages take seconds to compile.
     pub fn alone() -> Self {
-        Self { admission: Admission::Open, limits: Limits::default(), cache: None }
+        let cache = cache_home().map(|home| home.join("kakehi"));
+        Self { admission: Admission::Open, limits: Limits::default(), cache }
     }
 
     /// Limits under which fuel is counted, whether or not it is limited.

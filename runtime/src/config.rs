@@ -7,6 +7,7 @@
 
 pub mod check;
 pub mod credential;
+pub mod environment;
 pub mod finding;
 pub mod limits;
 pub mod nearest;
