@@ -327,6 +327,8 @@ fn metrics_and_health_answer_and_nothing_else_does() {
     for line in [
         "kakehi_changes_total{outcome=\"done\"} 2",
         "kakehi_rule_calls_total{rule=\"Join@hr\"} 2",
+        "kakehi_rule_traps_total{rule=\"Join@hr\"} 0",
+        "kakehi_rule_duration_seconds_count{rule=\"Join@hr\"} 1",
         "# TYPE kakehi_runs_total counter",
     ] {
         assert!(metrics.contains(line), "{line} is not in {metrics}");

@@ -50,3 +50,4 @@ pub(super) const UNUSED_GROUP: &str = "K0344";
 pub(super) const UNUSED_WRITE: &str = "K0345";
 pub(super) const RECHECK: &str = "K0346";
 pub(super) const MODULE_NOTE: &str = "K0347";
+pub(super) const OPEN_TO_ALL: &str = "K0348";

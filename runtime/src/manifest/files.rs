@@ -2,6 +2,7 @@
 //! compared, run and kept.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,6 +89,18 @@ impl Files {
         let content = self.read.entry(name).or_insert_with_key(|name| signature_file(folder, name));
         let bytes = content.bytes.clone()?;
         as_text(bytes.to_vec()).map_err(|why| LoadError::new("K0515", why))
+    }
+
+    /// Whether anybody may put another module in the place of this one: by writing to the file, or
+    /// to a folder that it lies in (rules.md 14).
+    pub fn is_open_to_all(&self, file: &Path, path: &str) -> bool {
+        let Ok(name) = self.module_name(file, path) else { return false };
+        let writable = |path: PathBuf| {
+            // In a folder with the sticky bit only the owner of a file replaces it.
+            std::fs::metadata(path)
+                .is_ok_and(|metadata| metadata.mode() & 0o002 != 0 && metadata.mode() & 0o1000 == 0)
+        };
+        Path::new(&name).ancestors().any(|part| writable(self.folder.join(part)))
     }
 
     fn module_name(&self, file: &Path, path: &str) -> Result<String, LoadError> {

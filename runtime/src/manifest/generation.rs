@@ -255,6 +255,7 @@ fn merge_clashes(drafts: &[ManifestRule], rules: &[Rule], findings: &mut Finding
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
     use expect_test::{Expect, expect};
@@ -372,6 +373,69 @@ mod tests {
         assert_eq!(world.load(&other).err().map(|findings| findings[0].code), Some("K0502"));
         world.admission = Admission::Open;
         assert!(world.load(&other).is_ok());
+    }
+
+    /// A module that minisign 0.11 signed; the secret key is gone.
+    const SIGNED: [(&str, &str); 2] = [
+        ("signed.wat", include_str!("../../tests/manifest/signed/rule.wat")),
+        ("signed.wat.minisig", include_str!("../../tests/manifest/signed/rule.wat.minisig")),
+    ];
+    const TEAM: &str = "RWQn7spY8DlOuGHyaL5EcqNKEeVIHI9jeremDmodv+S/n5dAuNt3DatS";
+
+    #[test]
+    fn k0515_under_the_signed_policy_a_module_needs_its_pin_and_a_signature() {
+        let mut world = World::new();
+        world.admission =
+            Admission::Signed(kakehi_host::TrustedKeys::parse(&[("team", TEAM)]).unwrap());
+        let code = |rules: &str| world.load(rules).err().map(|findings| findings[0].code);
+        for (name, content) in SIGNED {
+            fs::write(world.folder.path().join(name), content).unwrap();
+        }
+        let sha256: String =
+            Sha256::digest(SIGNED[0].1).iter().map(|byte| format!("{byte:02x}")).collect();
+        let pinned = format!("{{path: signed.wat, sha256: {sha256}}}");
+        assert_eq!(code(&INBOUND.replace("PINNED", &pinned)), None);
+        assert_eq!(code(&INBOUND.replace("PINNED", "{path: signed.wat}")), Some("K0502"));
+        // Pinned, but nobody signed it.
+        assert_eq!(code(INBOUND), Some("K0515"));
+        // What came with the program needs neither.
+        assert_eq!(code(&INBOUND.replace("PINNED", "'builtin:declarative'")), None);
+        fs::remove_file(world.folder.path().join("signed.wat.minisig")).unwrap();
+        assert_eq!(code(&INBOUND.replace("PINNED", &pinned)), Some("K0515"));
+    }
+
+    #[test]
+    fn a_module_that_anybody_may_replace_is_a_finding() {
+        let world = World::new();
+        let codes = || {
+            let (_, findings) = world.load(INBOUND).unwrap_or_else(|found| panic!("{}", found[0]));
+            findings.iter().map(|finding| finding.code).collect::<Vec<_>>()
+        };
+        let mode = |path: &str, mode: u32| {
+            let path = world.folder.path().join(path);
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode("rule.wat", 0o644);
+        assert!(codes().is_empty());
+        mode("rule.wat", 0o666);
+        assert_eq!(codes(), ["K0348"]);
+        mode("rule.wat", 0o644);
+        mode("", 0o777);
+        assert_eq!(codes(), ["K0348"]);
+        mode("", 0o1777);
+        assert!(codes().is_empty());
+    }
+
+    #[test]
+    fn g09_no_rule_may_have_more_than_the_ceiling() {
+        let limited = |limits: &str| {
+            let rules = INBOUND.replace("module:", &format!("limits: {limits}, module:"));
+            World::new().load(&rules).err().map(|findings| findings[0].code)
+        };
+        assert_eq!(limited("{memory: 512MiB, time: 60s, output: 64MiB, fuel: 1000000}"), None);
+        for limits in ["{memory: 513MiB}", "{time: 61s}", "{output: 65MiB}", "{fuel: 0}"] {
+            assert_eq!(limited(limits), Some("K0333"), "{limits}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What the service counts, under the names of service.md 6; never with ids of users.
 
 use kakehi_engine::time::Timestamp;
-use metrics::{counter, describe_counter, describe_gauge, gauge};
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::sync::Report;
 
@@ -14,13 +14,21 @@ const RUNS: &str = "kakehi_runs_total";
 const LAST_SUCCESS: &str = "kakehi_last_success_timestamp_seconds";
 const CHANGES: &str = "kakehi_changes_total";
 const CALLS: &str = "kakehi_rule_calls_total";
+const SECONDS: &str = "kakehi_rule_duration_seconds";
+const TRAPS: &str = "kakehi_rule_traps_total";
 const FAILURES: &str = "kakehi_rule_failures_total";
 const REUSED: &str = "kakehi_rule_contributions_reused_total";
+
+/// From a fast rule on few attributes to one that comes close to its deadline.
+const SECONDS_BUCKETS: [f64; 6] = [1e-5, 3e-5, 1e-4, 1e-3, 1e-2, 1e-1];
 
 /// From here on everything is counted. Gives what renders the counts; `None` if counting began
 /// already, in this process.
 pub fn start() -> Option<PrometheusHandle> {
-    let handle = match PrometheusBuilder::new().install_recorder() {
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full(SECONDS.into()), &SECONDS_BUCKETS)
+        .expect("there are buckets");
+    let handle = match builder.install_recorder() {
         Ok(handle) => handle,
         Err(BuildError::FailedToSetGlobalRecorder(_)) => return None,
         Err(error) => {
@@ -36,6 +44,8 @@ pub fn start() -> Option<PrometheusHandle> {
     describe_gauge!(LAST_SUCCESS, "When a run last ended well");
     describe_counter!(CHANGES, "Changes that targets confirmed, held back or left open");
     describe_counter!(CALLS, "Objects that a rule's module was asked about");
+    describe_histogram!(SECONDS, "Time for one object, as the mean of each run");
+    describe_counter!(TRAPS, "Objects on which a rule trapped or met a limit");
     describe_counter!(FAILURES, "Objects on which a rule failed, trapped or answered badly");
     describe_counter!(REUSED, "Answers of rules that were known already");
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
@@ -73,9 +83,14 @@ pub fn run(report: &Report) {
     }
     let counters = &report.counters;
     counter!(REUSED).increment(counters.reused);
-    for (metric, by_rule) in [(CALLS, &counters.calls), (FAILURES, &counters.failures)] {
-        for (tag, count) in by_rule {
-            counter!(metric, "rule" => tag.to_string()).increment(*count);
-        }
+    for (tag, count) in &counters.failures {
+        counter!(FAILURES, "rule" => tag.to_string()).increment(*count);
+    }
+    for (tag, cost) in &report.costs {
+        let rule = tag.to_string();
+        counter!(CALLS, "rule" => rule.clone()).increment(cost.asked);
+        counter!(TRAPS, "rule" => rule.clone()).increment(cost.traps);
+        let mean = cost.wall.as_secs_f64() / cost.asked.max(1) as f64;
+        histogram!(SECONDS, "rule" => rule).record(mean);
     }
 }

@@ -5,6 +5,7 @@ use kakehi_engine::synchronize;
 use kakehi_engine::view::Outcome;
 
 use crate::store::{StoreError, Totals};
+use crate::sync::cost::Costed;
 use crate::sync::report::{Report, StageName, Status};
 use crate::sync::{Parts, meter::Meter};
 
@@ -33,7 +34,11 @@ pub(crate) fn evaluate(parts: &Parts<'_>, report: &mut Report) -> Result<(), Sto
         let touched = before.map_or(Touched::Everything, |before| before.touched(&rules));
         store.adopt_rules(&rules, &touched)?;
     }
-    drain(parts, report)?;
+    let asked = parts.modules.at(report.started);
+    let modules = Costed::new(&asked);
+    let drained = drain(parts, &modules, report);
+    report.cost(modules.into_costs());
+    drained?;
     report.problems = store.troubles()?.problems;
     if report.problems > parts.limits.errors_max {
         let text = format!(
@@ -47,9 +52,8 @@ pub(crate) fn evaluate(parts: &Parts<'_>, report: &mut Report) -> Result<(), Sto
 }
 
 /// Takes from the queues until they are empty or the run is stopped.
-fn drain(parts: &Parts<'_>, report: &mut Report) -> Result<(), StoreError> {
+fn drain(parts: &Parts<'_>, modules: &Costed<'_>, report: &mut Report) -> Result<(), StoreError> {
     let store = &*parts.store;
-    let modules = parts.modules.at(report.started);
     let mut batches = 0;
     // Counting everything is for those rare cases that a small change does not meet.
     let mut most = PASSES_MAX;
@@ -64,12 +68,12 @@ fn drain(parts: &Parts<'_>, report: &mut Report) -> Result<(), StoreError> {
                 return Ok(());
             }
             let view = store.view()?;
-            let outcome = synchronize::outbound(&*view, &joined, &parts.rules, &modules);
+            let outcome = synchronize::outbound(&*view, &joined, &parts.rules, modules);
             view.check()?;
             outcome
         } else {
             let view = store.view()?;
-            let outcome = synchronize::inbound(&*view, &sources, &parts.rules, &modules);
+            let outcome = synchronize::inbound(&*view, &sources, &parts.rules, modules);
             view.check()?;
             outcome
         };

@@ -13,7 +13,7 @@ use kakehi_host::{Host, Limits, LoadError, LoadedModule, ModuleSpec};
 use super::Surroundings;
 use crate::config::finding::Findings;
 use crate::config::yaml::Mark;
-use crate::manifest::codes::{LIMIT, MODULE_NOTE, RECHECK, UNUSED_WRITE};
+use crate::manifest::codes::{LIMIT, MODULE_NOTE, OPEN_TO_ALL, RECHECK, UNUSED_WRITE};
 use crate::manifest::files::Files;
 use crate::manifest::rule::{ModuleSource, RuleDraft};
 use crate::manifest::{ManifestRule, builtin};
@@ -130,6 +130,13 @@ impl<'a> Modules<'a> {
         if let Err(error) = admission.check(self.files, file, path, &bytes, sha256) {
             refuse(draft, error, findings);
             return None;
+        }
+        if self.files.is_open_to_all(file, path) {
+            let message = format_args!("anybody may write to the module `{path}` or its folder");
+            draft
+                .spot()
+                .warning(findings, OPEN_TO_ALL, message, draft.module_mark)
+                .hint("take the right away: `chmod o-w`");
         }
         Some(bytes)
     }

@@ -184,6 +184,7 @@ impl Runs {
         let result = sync::cycle(&parts, &mut self.sources, &self.targets, order).await;
         let (run, report) = record(&parts, verb, started, result.map_err(Failure::from))?;
         metrics::run(&report);
+        tell_traps(&report);
         match run {
             Some(run) => summary(run.0, &report),
             None => tracing::debug!("nothing to do"),
@@ -260,6 +261,16 @@ impl Runs {
 fn pause(poll: Duration, failures: u32) -> Duration {
     let longest = PAUSE_MAX.max(poll);
     poll.saturating_mul(2u32.saturating_pow(failures.min(16))).min(longest)
+}
+
+/// One line per run for each rule that trapped: what the first trap was.
+fn tell_traps(report: &Report) {
+    for (tag, cost) in &report.costs {
+        if let Some(first) = &cost.first_trap {
+            let traps = cost.traps;
+            tracing::warn!(event_id = "RL004", rule.name = %tag, traps, "a rule trapped: {first}");
+        }
+    }
 }
 
 /// One line per run, without names and values.
