@@ -9,7 +9,7 @@ pub mod check;
 pub mod credential;
 pub mod finding;
 pub mod limits;
-mod nearest;
+pub mod nearest;
 pub mod quantity;
 mod raw;
 pub mod rules;

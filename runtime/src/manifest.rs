@@ -4,6 +4,7 @@
 //! What modules say of themselves is not known here yet: [`generation`] binds both together.
 
 pub mod builtin;
+pub mod cases;
 mod check;
 mod codes;
 mod expand;
@@ -24,7 +25,7 @@ pub use self::expand::{GROUPS_FROM, PRECEDENCE_MAX};
 use self::files::Files;
 use self::raw::{FragmentRaw, KindRaw, ManifestRaw, OnMultipleMatchRaw};
 use self::rule::RuleDraft;
-pub use self::rule::{BUILTINS, ModuleSource, RuleLimits};
+pub use self::rule::{BUILTINS, ModuleSource, Origin, RuleLimits};
 use crate::config::finding::{Finding, Findings};
 use crate::config::system::SystemKind;
 use crate::config::yaml::Mark;

@@ -17,6 +17,6 @@ pub mod world;
 
 // What the command line is given to print: it names no room behind this one.
 pub use crate::delivery::receiver::Receiver;
-pub use crate::edge::PollMode;
+pub use crate::edge::{Clock, PollMode};
 pub use crate::store::{RunId, RunRecord, StoreError, Totals, Troubles};
 pub use crate::sync::{Report, Status, counts_json, exports_of};

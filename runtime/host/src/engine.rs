@@ -6,10 +6,12 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use wasmparser::WasmFeatures;
 use wasmtime::{Config, Engine};
 
 use crate::error::HostError;
 use crate::log::LogSink;
+use crate::module::compile::COMPILE_TIME_DEFAULT;
 
 /// Most objects that meet the same instance: a new one costs little more than one call, so a batch
 /// of this size hardly feels it, and one that remembers can mix up no more than these.
@@ -17,6 +19,20 @@ pub const BATCH_OBJECTS_MAX: usize = 256;
 
 /// Stack of a guest: every SDK language fits, and it fits into any thread of ours.
 pub(crate) const STACK_BYTES_MAX: usize = 512 * 1024;
+
+/// What modules may be made of: what every SDK language emits, and nothing that adds ways to use
+/// the machine (threads, memories beyond 4 GiB or more than one per module, a collector of ours).
+pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM2
+    .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::TAIL_CALL)
+    .union(WasmFeatures::RELAXED_SIMD)
+    .union(WasmFeatures::COMPONENT_MODEL)
+    // References to the host's own objects, which it does not hand out.
+    .difference(WasmFeatures::GC_TYPES);
+
+/// Time to start an instance and describe it, both together: languages with a runtime need a
+/// millisecond.
+pub const DESCRIBE_TIME_DEFAULT: Duration = Duration::from_secs(5);
 
 /// Time between two ticks of the epoch: deadlines are accurate to this.
 pub(crate) const EPOCH_TICK: Duration = Duration::from_millis(10);
@@ -30,6 +46,10 @@ pub struct Options {
     pub workers: usize,
     /// Objects per instance.
     pub batch_objects_max: usize,
+    /// How long whoever loads a module waits for the compiler.
+    pub compile_time: Duration,
+    /// How long an instance may take to start and describe itself.
+    pub describe_time: Duration,
     /// Takes the lines that guests log.
     pub log: Option<LogSink>,
 }
@@ -40,6 +60,8 @@ impl Default for Options {
             cache: None,
             workers: thread::available_parallelism().map_or(1, usize::from),
             batch_objects_max: BATCH_OBJECTS_MAX,
+            compile_time: COMPILE_TIME_DEFAULT,
+            describe_time: DESCRIBE_TIME_DEFAULT,
             log: None,
         }
     }
@@ -72,7 +94,8 @@ impl Engines {
 fn config(metered: bool) -> Config {
     let mut config = Config::new();
     config
-        .wasm_component_model(true)
+        .wasm_features(FEATURES.complement(), false)
+        .wasm_features(FEATURES, true)
         .epoch_interruption(true)
         .consume_fuel(metered)
         .max_wasm_stack(STACK_BYTES_MAX)

@@ -5,7 +5,7 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message} ({code})")]
 pub struct LoadError {
-    /// `K0501` to `K0514`.
+    /// `K0501` to `K0515`.
     pub code: &'static str,
     pub message: String,
     /// How to mend it.

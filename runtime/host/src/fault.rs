@@ -4,7 +4,8 @@ use kakehi_engine::flow::{RuleOutcome, Trap};
 use wasmtime::Trap as WasmTrap;
 
 use crate::engine::STACK_BYTES_MAX;
-use crate::instance::{Limits, NowRefused};
+use crate::instance::{NowRefused, Refused};
+use crate::limits::Limits;
 use crate::text::{GUEST_TEXT_BYTES_MAX, clean, size};
 
 /// How a guest failed, apart from saying so.
@@ -16,13 +17,21 @@ pub(crate) struct Fault {
 
 impl Fault {
     /// Takes: what wasmtime said, the limits in force (`limits.time` being the whole time the call
-    /// was given), and whether the guest had been refused memory before it failed.
-    pub(crate) fn new(error: &wasmtime::Error, limits: &Limits, memory_refused: bool) -> Self {
-        let trap = kind(error, memory_refused);
+    /// was given), and what the guest had asked for in vain before it failed.
+    pub(crate) fn new(error: &wasmtime::Error, limits: &Limits, refused: Option<Refused>) -> Self {
+        let trap = kind(error, refused);
         let message = match trap {
             Trap::Deadline => format!("stopped after {} ms", limits.time.as_millis()),
             Trap::Stack => format!("used more than {} of stack", size(STACK_BYTES_MAX)),
-            Trap::Memory => format!("asked for more than {} of memory", size(limits.memory_bytes)),
+            Trap::Memory => match refused {
+                Some(Refused::TableElements(max)) => {
+                    format!("asked for more than {max} table elements")
+                }
+                Some(Refused::Memory) => {
+                    format!("asked for more than {} of memory", size(limits.memory_bytes))
+                }
+                None => cause(error),
+            },
             Trap::Fuel => {
                 format!("used more than {} units of fuel", limits.fuel.unwrap_or(u64::MAX))
             }
@@ -42,7 +51,7 @@ pub(crate) fn trapped(Fault { trap, message }: Fault) -> RuleOutcome {
     RuleOutcome::Trapped { trap, message }
 }
 
-fn kind(error: &wasmtime::Error, memory_refused: bool) -> Trap {
+fn kind(error: &wasmtime::Error, refused: Option<Refused>) -> Trap {
     if error.downcast_ref::<NowRefused>().is_some() {
         return Trap::Now;
     }
@@ -51,7 +60,7 @@ fn kind(error: &wasmtime::Error, memory_refused: bool) -> Trap {
         Some(WasmTrap::StackOverflow) => Trap::Stack,
         Some(WasmTrap::OutOfFuel) => Trap::Fuel,
         // Being refused memory only returns -1; what a guest does then, it does for want of memory.
-        _ if memory_refused => Trap::Memory,
+        _ if refused.is_some() => Trap::Memory,
         Some(
             WasmTrap::CannotEnterComponent
             | WasmTrap::CannotLeaveComponent
@@ -66,6 +75,7 @@ fn kind(error: &wasmtime::Error, memory_refused: bool) -> Trap {
         None if cause(error).contains("fuel allocated for hostcalls has been exhausted") => {
             Trap::Output
         }
+        None if cause(error).starts_with("resource limit exceeded") => Trap::Memory,
         // What is no trap went wrong in reading or writing the guest's memory.
         None => Trap::Abi,
     }

@@ -107,6 +107,37 @@ pub(crate) fn load(wat: &str) -> Result<LoadedModule, LoadError> {
     host().load(&spec(wat.as_bytes()))
 }
 
+/// What came of loading, as a user would read it.
+pub(crate) fn loaded(host: &Host, spec: &ModuleSpec<'_>) -> String {
+    let found = match host.load(spec) {
+        Ok(module) => format!("interface {}", module.interface),
+        Err(error) => match &error.hint {
+            Some(hint) => format!("{error}\nhint: {hint}"),
+            None => error.to_string(),
+        },
+    };
+    folded(&found)
+}
+
+/// The text with its lines broken at blanks, so that what is expected fits on a page.
+pub(crate) fn folded(text: &str) -> String {
+    let mut folded = String::new();
+    for line in text.lines() {
+        let mut width = 0;
+        for word in line.split(' ') {
+            if width > 0 {
+                let fits = width + 1 + word.len() <= 80;
+                folded.push(if fits { ' ' } else { '\n' });
+                width = if fits { width + 1 } else { 0 };
+            }
+            folded.push_str(word);
+            width += word.len();
+        }
+        folded.push('\n');
+    }
+    folded
+}
+
 /// A rule that may write these attributes.
 pub(crate) fn rule(direction: Direction, writes: &[(&str, bool)]) -> Rule {
     let writes = writes

@@ -9,51 +9,24 @@ use wasmtime::{Engine, ResourceLimiter, Store};
 use crate::abi::{RuleInstance, RuleModule, latest};
 use crate::engine::EPOCH_TICK;
 use crate::fault::Fault;
+use crate::limits::Limits;
 use crate::log::InstanceLog;
 use crate::text::{GUEST_TEXT_BYTES_MAX, clean};
-
-/// Linear memory of an instance, all its memories together: the largest language rests at 12.7 MiB,
-/// and 50,000 values take 18 more.
-const MEMORY_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
-
-/// Time for one object, without its values: 250 times what the slowest language needs.
-const TIME_DEFAULT: Duration = Duration::from_millis(100);
-
-/// What one call may answer: a group of 50,000 members needs 5 MiB.
-const OUTPUT_BYTES_DEFAULT: usize = 8 * 1024 * 1024;
 
 /// Additional time for each value passed in: five times what the slowest language needs.
 const TIME_PER_VALUE: Duration = Duration::from_micros(10);
 
-/// Time to start an instance and describe it: languages with a runtime need a millisecond.
-const DESCRIBE_TIME_MAX: Duration = Duration::from_secs(5);
-
 /// Elements of all tables of an instance: every SDK language fits.
 const TABLE_ELEMENTS_MAX: usize = 100_000;
 
-/// What one instance may use (rules.md 5.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Linear memory in bytes.
-    pub memory_bytes: usize,
-    /// Time per object, to which 10 us for each of its values are added.
-    pub time: Duration,
-    /// What one call may answer, in bytes as the interface counts them.
-    pub output_bytes: usize,
-    /// Instructions per object, roughly; `None`: not counted.
-    pub fuel: Option<u64>,
-}
+/// Core instances of a component: Python and JavaScript have up to 20.
+const INSTANCES_MAX: usize = 100;
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            memory_bytes: MEMORY_BYTES_DEFAULT,
-            time: TIME_DEFAULT,
-            output_bytes: OUTPUT_BYTES_DEFAULT,
-            fuel: None,
-        }
-    }
-}
+/// Memories of a component: each takes 4 GiB of addresses, and every SDK language has one.
+const MEMORIES_MAX: usize = 16;
+
+/// Tables of a component: one for each core instance is plenty.
+const TABLES_MAX: usize = INSTANCES_MAX;
 
 /// What the host remembers of a running instance.
 pub(crate) struct GuestState {
@@ -62,8 +35,16 @@ pub(crate) struct GuestState {
     memory_bytes_max: usize,
     /// Of all memories together: a component may have many.
     memory_bytes: usize,
-    memory_refused: bool,
     table_elements: usize,
+    refused: Option<Refused>,
+}
+
+/// What the call under way asked for and did not get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Memory,
+    /// So many elements are the most of all tables together.
+    TableElements(usize),
 }
 
 /// Whether a guest may ask for the instant of the run.
@@ -111,7 +92,9 @@ impl ResourceLimiter for GuestState {
         if allowed {
             self.memory_bytes = total;
         }
-        self.memory_refused |= !allowed;
+        if !allowed {
+            self.refused = Some(Refused::Memory);
+        }
         Ok(allowed)
     }
 
@@ -125,8 +108,22 @@ impl ResourceLimiter for GuestState {
         let allowed = total <= TABLE_ELEMENTS_MAX;
         if allowed {
             self.table_elements = total;
+        } else {
+            self.refused = Some(Refused::TableElements(TABLE_ELEMENTS_MAX));
         }
         Ok(allowed)
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES_MAX
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_MAX
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX
     }
 }
 
@@ -147,6 +144,7 @@ impl Instance {
         engine: &Engine,
         module: &dyn RuleModule,
         limits: Limits,
+        describe_time: Duration,
         log: InstanceLog,
         config: &str,
     ) -> Result<(Self, Result<latest::Contract, String>), Fault> {
@@ -157,15 +155,15 @@ impl Instance {
                 now: Now::Describing,
                 memory_bytes_max: limits.memory_bytes,
                 memory_bytes: 0,
-                memory_refused: false,
                 table_elements: 0,
+                refused: None,
             },
         );
         store.limiter(|state| state);
         // It is counted anew in every call.
         store.set_hostcall_fuel(limits.output_bytes);
         let describing =
-            Limits { time: DESCRIBE_TIME_MAX, fuel: limits.fuel.map(|_| u64::MAX), ..limits };
+            Limits { time: describe_time, fuel: limits.fuel.map(|_| u64::MAX), ..limits };
         allow(&mut store, &describing);
         let rule = module.start(&mut store).map_err(|error| fault(&error, &describing, &store))?;
         let contract = rule
@@ -206,7 +204,7 @@ impl Instance {
 
 /// Grants one call its time and fuel.
 fn allow(store: &mut Store<GuestState>, limits: &Limits) {
-    store.data_mut().memory_refused = false;
+    store.data_mut().refused = None;
     let ticks = limits.time.as_nanos().div_ceil(EPOCH_TICK.as_nanos());
     // One more, since the tick under way may be all but over.
     store.set_epoch_deadline(u64::from(u32::try_from(ticks).unwrap_or(u32::MAX)) + 1);
@@ -216,7 +214,7 @@ fn allow(store: &mut Store<GuestState>, limits: &Limits) {
 }
 
 fn fault(error: &wasmtime::Error, limits: &Limits, store: &Store<GuestState>) -> Fault {
-    Fault::new(error, limits, store.data().memory_refused)
+    Fault::new(error, limits, store.data().refused)
 }
 
 impl Fault {

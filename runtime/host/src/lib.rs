@@ -7,6 +7,8 @@
 //! everything, and a fresh instance for every batch.
 
 mod abi;
+#[cfg(test)]
+mod abuse;
 mod contract;
 mod convert;
 mod engine;
@@ -15,6 +17,7 @@ mod fault;
 #[cfg(test)]
 mod fixture;
 mod instance;
+mod limits;
 mod log;
 mod module;
 mod ruleset;
@@ -22,11 +25,17 @@ mod text;
 mod trial;
 
 pub use contract::{CONTRACT_NAME_BYTES_MAX, CONTRACT_NAMES_MAX, DeclaredContract, check_contract};
-pub use engine::{BATCH_OBJECTS_MAX, Options};
+pub use engine::{BATCH_OBJECTS_MAX, DESCRIBE_TIME_DEFAULT, Options};
 pub use error::{HostError, LoadError};
-pub use instance::Limits;
+pub use limits::{LimitFault, Limits};
 pub use log::{GuestLevel, GuestLine, GuestLog, LogSink};
+pub use module::anatomy::{Anatomy, anatomy};
+pub use module::compile::COMPILE_TIME_DEFAULT;
 pub use module::file::{MODULE_BYTES_MAX, check_pin, read_module};
+pub use module::signature::{
+    SIGNATURE_BYTES_MAX, SIGNATURE_SUFFIX, SignedBy, TrustedKeyError, TrustedKeys, check_signature,
+    read_signature,
+};
 pub use module::{CONFIG_BYTES_MAX, Host, LoadedModule, ModuleSpec};
 pub use ruleset::{Generation, RunRules};
 pub use trial::{Measured, Trial};

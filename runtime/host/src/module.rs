@@ -1,10 +1,13 @@
 //! Loading: bytes and configuration in, a [`LoadedModule`] with its contract out (rules.md 5.2,
 //! steps 2 to 7). Start and reload take this one path.
 
+pub(crate) mod anatomy;
 mod cache;
+pub(crate) mod compile;
 pub(crate) mod file;
-mod inspect;
-mod pack;
+pub(crate) mod inspect;
+pub(crate) mod pack;
+pub(crate) mod signature;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -19,7 +22,8 @@ use crate::contract::DeclaredContract;
 use crate::engine::{Engines, Options};
 use crate::error::{HostError, LoadError};
 use crate::fault::Fault;
-use crate::instance::{Instance, Limits};
+use crate::instance::Instance;
+use crate::limits::Limits;
 use crate::log::InstanceLog;
 use crate::text::{one_line, size};
 use cache::Cache;
@@ -106,11 +110,15 @@ impl Host {
             let message = format!("the configuration has more than {}", size(CONFIG_BYTES_MAX));
             return Err(LoadError::new("K0509", message));
         }
+        spec.limits.check().map_err(|fault| {
+            LoadError::new("K0509", format!("its limits are of no use: {fault}"))
+        })?;
         let sha256 = sha256(spec.bytes);
         let code = self.code(spec, &sha256)?;
         let log = InstanceLog::new(spec.name.into(), self.shared.options.log.clone());
-        let described =
-            Instance::start(&code.engine, code.module.as_ref(), spec.limits, log, spec.config);
+        let (engine, module) = (&code.engine, code.module.as_ref());
+        let time = self.shared.options.describe_time;
+        let described = Instance::start(engine, module, spec.limits, time, log, spec.config);
         let contract = match described {
             Ok((_, Ok(contract))) => contract.into(),
             Ok((_, Err(words))) => {
@@ -172,10 +180,8 @@ impl Host {
         let compile = || {
             let began = Instant::now();
             let component = pack::to_component(module, &inspected)?;
-            let compiled = Component::new(engine, &component).map_err(|error| {
-                let why = one_line(&format!("{error:#}"));
-                LoadError::new("K0507", format!("cannot compile the module: {why}"))
-            })?;
+            let time_max = self.shared.options.compile_time;
+            let compiled = compile::compile(engine, component.into_owned(), time_max)?;
             compile_time = Some(began.elapsed());
             Ok(compiled)
         };
@@ -235,8 +241,9 @@ impl LoadedModule {
     pub(crate) fn start(&self, rule: Arc<str>) -> Result<Instance, Fault> {
         let log = InstanceLog::new(rule, self.options().log.clone());
         let Code { engine, module, .. } = &*self.code;
+        let time = self.options().describe_time;
         let (instance, contract) =
-            Instance::start(engine, module.as_ref(), self.limits, log, &self.config)
+            Instance::start(engine, module.as_ref(), self.limits, time, log, &self.config)
                 .map_err(Fault::at_start)?;
         let changed = |message| Fault { trap: Trap::ContractChanged, message };
         match contract.map(DeclaredContract::from) {
@@ -278,40 +285,14 @@ mod tests {
     use expect_test::{Expect, expect};
 
     use super::*;
-    use crate::fixture::{Guest, HOST, ask, host, load, spec};
+    use crate::fixture::{Guest, HOST, ask, host, load, loaded, spec};
 
     fn check(wat: &str, expected: &Expect) {
         check_with(&spec(wat.as_bytes()), expected);
     }
 
     fn check_with(spec: &ModuleSpec<'_>, expected: &Expect) {
-        let found = match host().load(spec) {
-            Ok(module) => format!("interface {}", module.interface),
-            Err(error) => match &error.hint {
-                Some(hint) => format!("{error}\nhint: {hint}"),
-                None => error.to_string(),
-            },
-        };
-        expected.assert_eq(&folded(&found));
-    }
-
-    /// The text with its lines broken at blanks, so that what is expected fits on a page.
-    fn folded(text: &str) -> String {
-        let mut folded = String::new();
-        for line in text.lines() {
-            let mut width = 0;
-            for word in line.split(' ') {
-                if width > 0 {
-                    let fits = width + 1 + word.len() <= 80;
-                    folded.push(if fits { ' ' } else { '\n' });
-                    width = if fits { width + 1 } else { 0 };
-                }
-                folded.push_str(word);
-                width += word.len();
-            }
-            folded.push('\n');
-        }
-        folded
+        expected.assert_eq(&loaded(&host(), spec));
     }
 
     /// The plain guest, with one piece of its text replaced.
@@ -344,13 +325,15 @@ mod tests {
     }
 
     #[test]
-    fn k0507_what_the_compiler_does_not_know_is_refused() {
-        let extra = "(memory 1 1 shared)";
+    fn k0507_what_the_compiler_cannot_do_is_refused() {
+        let labels = "0 ".repeat(70_000);
+        let extra = format!("(func (param i32) (br_table {labels} (local.get 0)))");
         check(
-            &Guest { extra, ..Guest::default() }.wat(),
+            &Guest { extra: &extra, ..Guest::default() }.wat(),
             &expect![[r#"
-            cannot compile the module: failed to parse WebAssembly module: threads must be
-            enabled for shared memories (at offset 0x27a) (K0507)
+            cannot compile the module: failed to compile: wasm[0]::function[0]: WebAssembly
+            translation error: Unsupported feature: `br_table` has 69999 targets, which
+            exceeds the implementation limit of 65520 (K0507)
         "#]],
         );
     }

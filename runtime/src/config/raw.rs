@@ -219,8 +219,11 @@ pub(super) enum CredentialKindRaw {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RulesRaw {
-    /// `pinned`: no module without its SHA-256. `open`: for authors of rules.
+    /// `pinned`: no module without its SHA-256. `signed`: besides, a minisign signature beside each
+    /// module. `open`: for authors of rules.
     pub policy: Option<At<PolicyRaw>>,
+    /// Whose signatures count under `signed`: minisign public keys, by a name for each.
+    pub trusted_keys: Entries<At<String>>,
     /// The folder of compiled modules.
     pub cache: Option<PathBuf>,
     /// Objects given to a rule at once.
@@ -243,12 +246,10 @@ pub(super) struct ReloadRaw {
     pub keep: Option<At<u32>>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum PolicyRaw {
     Pinned,
-    /// Not built yet; named here so that it is refused in plain words.
-    #[schemars(skip)]
     Signed,
     Open,
 }

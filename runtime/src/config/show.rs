@@ -45,7 +45,7 @@ impl Config {
         json!({
             "sources": mapping(&self.sources, |name| name.as_str(), source),
             "targets": mapping(&self.targets, |name| name.as_str(), target),
-            "rules": { "policy": self.rules.policy.as_str() },
+            "rules": { "policy": self.rules.policy.as_str(), "trusted_keys": keys(&self.rules) },
             "import": { "max_shrink": { "objects": shrink.objects, "percent": shrink.percent } },
             "run": { "max_errors": self.run.max_errors },
         })
@@ -151,6 +151,7 @@ fn credential(credential: &Credential) -> Value {
 fn rules(rules: &rules::Rules) -> Value {
     json!({
         "policy": rules.policy.as_str(),
+        "trusted_keys": keys(rules),
         "cache": rules.cache,
         "batch": rules.batch,
         "limits": {
@@ -165,6 +166,11 @@ fn rules(rules: &rules::Rules) -> Value {
             "keep": rules.reload.keep,
         },
     })
+}
+
+fn keys(rules: &rules::Rules) -> Value {
+    let keys = rules.trusted_keys.iter().map(|(name, key)| (name.clone(), json!(key)));
+    Value::Object(keys.collect::<Map<_, _>>())
 }
 
 fn run(run: &limits::Run) -> Value {

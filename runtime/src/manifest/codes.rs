@@ -36,6 +36,10 @@ pub(super) const MERGE_CLASH: &str = "K0329";
 pub(super) const CANNOT_DISABLE: &str = "K0330";
 pub(super) const NOT_YET: &str = "K0331";
 pub(super) const CONFIG_FORM: &str = "K0332";
+pub(super) const LIMIT: &str = "K0333";
+
+/// Step 9 of loading a rule (rules.md 5.2).
+pub(super) const CASE_FAILED: &str = "K0512";
 
 /// Warnings.
 pub(super) const NO_CONNECTOR: &str = "K0340";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use kakehi_host::LoadError;
+use kakehi_host::{LoadError, SIGNATURE_SUFFIX};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{as_text, read_file};
@@ -23,8 +23,17 @@ pub struct Files {
 /// another one.
 #[derive(Clone)]
 struct Content {
-    module: bool,
+    kind: Kind,
     bytes: Result<Arc<[u8]>, LoadError>,
+}
+
+/// How a file is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Module,
+    /// Of the module without the suffix.
+    Signature,
 }
 
 // === impl Files ===
@@ -66,15 +75,28 @@ impl Files {
     ///
     /// Errors: K0501.
     pub fn module(&mut self, file: &Path, path: &str) -> Result<Arc<[u8]>, LoadError> {
-        let below = file.parent().unwrap_or(Path::new("")).join(path);
-        let name = self.name(&below).ok_or_else(|| {
-            let message = format!("cannot read the module `{path}`: {}", self.outside());
-            LoadError::new("K0501", message)
-                .with_hint("copy the module into the folder and name it by a relative path")
-        })?;
+        let name = self.module_name(file, path)?;
         let folder = &self.folder;
         let content = self.read.entry(name).or_insert_with_key(|name| module_file(folder, name));
         content.bytes.clone()
+    }
+
+    /// The signature beside that module. Errors: K0515.
+    pub fn signature(&mut self, file: &Path, path: &str) -> Result<String, LoadError> {
+        let name = format!("{}{SIGNATURE_SUFFIX}", self.module_name(file, path)?);
+        let folder = &self.folder;
+        let content = self.read.entry(name).or_insert_with_key(|name| signature_file(folder, name));
+        let bytes = content.bytes.clone()?;
+        as_text(bytes.to_vec()).map_err(|why| LoadError::new("K0515", why))
+    }
+
+    fn module_name(&self, file: &Path, path: &str) -> Result<String, LoadError> {
+        let below = file.parent().unwrap_or(Path::new("")).join(path);
+        self.name(&below).ok_or_else(|| {
+            let message = format!("cannot read the module `{path}`: {}", self.outside());
+            LoadError::new("K0501", message)
+                .with_hint("copy the module into the folder and name it by a relative path")
+        })
     }
 
     /// SHA-256 over names and contents of all files, in lower-case hexadecimal: a manifest with
@@ -86,9 +108,10 @@ impl Files {
     /// The digest that the same files have now.
     pub fn digest_now(&self) -> String {
         let again = self.read.iter().map(|(name, content)| {
-            let content = match content.module {
-                true => module_file(&self.folder, name),
-                false => text_file(&self.folder.join(name)),
+            let content = match content.kind {
+                Kind::Text => text_file(&self.folder.join(name)),
+                Kind::Module => module_file(&self.folder, name),
+                Kind::Signature => signature_file(&self.folder, name),
             };
             (name.clone(), content)
         });
@@ -143,11 +166,17 @@ impl Files {
 
 fn text_file(path: &Path) -> Content {
     let bytes = read_file(path).map_err(|why| LoadError::new("K0501", why));
-    Content { module: false, bytes: bytes.map(Arc::from) }
+    Content { kind: Kind::Text, bytes: bytes.map(Arc::from) }
 }
 
 fn module_file(folder: &Path, name: &str) -> Content {
-    Content { module: true, bytes: kakehi_host::read_module(folder, name).map(Arc::from) }
+    Content { kind: Kind::Module, bytes: kakehi_host::read_module(folder, name).map(Arc::from) }
+}
+
+fn signature_file(folder: &Path, name: &str) -> Content {
+    let module = name.strip_suffix(SIGNATURE_SUFFIX).unwrap_or(name);
+    let text = kakehi_host::read_signature(folder, module);
+    Content { kind: Kind::Signature, bytes: text.map(|text| text.into_bytes().into()) }
 }
 
 fn digest(read: &BTreeMap<String, Content>) -> String {

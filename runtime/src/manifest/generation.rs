@@ -3,10 +3,12 @@
 //!
 //! Start and reload take this one path.
 
+mod admission;
+pub mod alone;
 mod module;
 mod path;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kakehi_engine::object::{ClassName, ConnectorName};
@@ -16,12 +18,12 @@ use kakehi_engine::rule::{
 };
 use kakehi_host::{Host, Limits, LoadedModule};
 
+pub use self::admission::Admission;
 use self::module::Modules;
 use super::codes::{BAD_PATH, CANNOT_DISABLE, CONNECTORS_DIFFER, MERGE_CLASH, UNKNOWN_CLASS};
 use super::files::Files;
-use super::{Manifest, ManifestConnector, ManifestRule, PURPOSE};
+use super::{Manifest, ManifestConnector, ManifestRule, PURPOSE, cases};
 use crate::config::finding::{Finding, Findings};
-use crate::config::rules::Policy;
 use crate::config::system::SystemKind;
 
 /// What a run works with: rules, and the module of each by its
@@ -39,7 +41,7 @@ pub struct Surroundings<'a> {
     /// The object types of every target.
     pub classes: &'a BTreeMap<ConnectorName, BTreeMap<ClassName, TargetClass>>,
     pub thresholds: &'a BTreeMap<ConnectorName, Thresholds>,
-    pub policy: Policy,
+    pub admission: &'a Admission,
     /// What a rule may take where the manifest says nothing else.
     pub limits: Limits,
 }
@@ -59,13 +61,19 @@ pub fn load(
     let mut modules = Modules::new(files, host, surroundings);
     let mut rules = vec![];
     let mut loaded = vec![];
+    let mut tested = BTreeSet::new();
     for rule in &manifest.rules {
         let on_delete = on_delete(rule, surroundings, &mut findings);
         let Some((module, contract)) = modules.load(rule, &mut findings) else { continue };
         if rule.draft.direction == Direction::Outbound {
             paths(rule, &contract, &mut findings);
         }
-        rules.push(engine_rule(rule, on_delete, contract, &module));
+        let engine_rule = engine_rule(rule, on_delete, contract, &module);
+        // The cases do not know of connectors: what holds on one holds on all.
+        if tested.insert((&rule.draft.origin.file, rule.draft.origin.mark)) {
+            cases::check(&rule.draft, &engine_rule, &module, &mut findings);
+        }
+        rules.push(engine_rule);
         loaded.push(module);
     }
     if !findings.has_errors() {
@@ -261,7 +269,7 @@ mod tests {
     struct World {
         folder: tempfile::TempDir,
         classes: BTreeMap<ConnectorName, BTreeMap<ClassName, TargetClass>>,
-        policy: Policy,
+        admission: Admission,
     }
 
     impl World {
@@ -272,7 +280,7 @@ mod tests {
             let user = TargetClass { disable, ..TargetClass::default() };
             let of_portal = [("User".into(), user), ("Group".into(), TargetClass::default())];
             let classes = [("portal".into(), of_portal.into())].into();
-            Self { folder, classes, policy: Policy::Pinned }
+            Self { folder, classes, admission: Admission::Pinned }
         }
 
         fn load(&self, rules: &str) -> Result<(Generation, Vec<Finding>), Vec<Finding>> {
@@ -292,7 +300,7 @@ mod tests {
                 ],
                 classes: &self.classes,
                 thresholds: &BTreeMap::new(),
-                policy: self.policy,
+                admission: &self.admission,
                 limits: Limits::default(),
             };
             load(&mut Files::of(&path), &surroundings, &Host::new(Options::default()).unwrap())
@@ -362,7 +370,7 @@ mod tests {
         let other = INBOUND.replace("PINNED", "{path: rule.wat, sha256: \"00\"}");
         let mut world = World::new();
         assert_eq!(world.load(&other).err().map(|findings| findings[0].code), Some("K0502"));
-        world.policy = Policy::Open;
+        world.admission = Admission::Open;
         assert!(world.load(&other).is_ok());
     }
 
@@ -441,7 +449,7 @@ mod tests {
             ],
             classes: &classes,
             thresholds: &BTreeMap::new(),
-            policy: Policy::Pinned,
+            admission: &Admission::Pinned,
             limits: Limits::default(),
         };
         let host = Host::new(Options::default()).unwrap();

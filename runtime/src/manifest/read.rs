@@ -1,9 +1,11 @@
 //! The files of a manifest: the main file and what it includes flow in, everything typed flows out.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use super::cases::{self, Case};
 use super::codes::{FLAWS, INCLUDE, VERSION};
 use super::files::Files;
 use super::raw::{FragmentRaw, ManifestRaw, RuleRaw};
@@ -21,6 +23,7 @@ pub(super) struct Located {
     pub file: PathBuf,
     pub mark: Mark,
     pub raw: RuleRaw,
+    pub cases: Arc<[Case]>,
 }
 
 /// Reads a manifest and its fragments. Notes every flaw of every file.
@@ -42,7 +45,7 @@ pub(super) fn read(
     }
     let own = std::mem::take(&mut manifest.rules);
     let mut rules = fragments(path, &manifest.include, files, findings);
-    rules.extend(located(path, own));
+    rules.extend(located(path, own, files, findings));
     Some((manifest, rules))
 }
 
@@ -75,15 +78,23 @@ fn fragments(
         } else {
             let fragment = folder.join(&name.value);
             if let Some(FragmentRaw { rules: own }) = file(&fragment, files, findings) {
-                rules.extend(located(&fragment, own));
+                rules.extend(located(&fragment, own, files, findings));
             }
         }
     }
     rules
 }
 
-fn located(file: &Path, rules: Vec<RuleRaw>) -> impl Iterator<Item = Located> {
-    rules.into_iter().map(|raw| Located { file: file.to_owned(), mark: raw.name.mark, raw })
+fn located(
+    file: &Path,
+    rules: Vec<RuleRaw>,
+    files: &mut Files,
+    findings: &mut Findings,
+) -> impl Iterator<Item = Located> {
+    rules.into_iter().map(move |raw| {
+        let cases = cases::of(&raw, file, files, findings).into();
+        Located { file: file.to_owned(), mark: raw.name.mark, raw, cases }
+    })
 }
 
 fn file<T: DeserializeOwned>(path: &Path, files: &mut Files, findings: &mut Findings) -> Option<T> {
@@ -115,6 +126,17 @@ fn file<T: DeserializeOwned>(path: &Path, files: &mut Files, findings: &mut Find
         findings.flaw(flaw, FLAWS, what).file(path);
     }
     value
+}
+
+/// Reads a file of rules alone, or a manifest with everything it includes.
+pub(super) fn alone(files: &mut Files, findings: &mut Findings) -> Option<Vec<Located>> {
+    let path = &files.main().to_owned();
+    let node = files.text(path).ok().and_then(|text| yaml::parse(&text).ok());
+    if node.is_some_and(|node| node.get("version").is_some()) {
+        return read(files, findings).map(|(_, rules)| rules);
+    }
+    let FragmentRaw { rules } = file(path, files, findings)?;
+    Some(located(path, rules, files, findings).collect())
 }
 
 /// What a path below `rules` is about, in the words of the file.

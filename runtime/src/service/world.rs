@@ -18,7 +18,7 @@ use crate::connector::ldif::{LdifDirectory, LdifOptions, LdifSource};
 use crate::delivery::scim::{self, Profile, ScimOptions, ScimTarget};
 use crate::edge::{Directory, Target};
 use crate::manifest::files::Files;
-use crate::manifest::generation::{self, Generation, Surroundings};
+use crate::manifest::generation::{self, Admission, Generation, Surroundings};
 use crate::service::clock::SystemClock;
 use crate::service::failure::{Failure, Kind};
 use crate::service::generations::{Generations, Index, Kept, StandIn};
@@ -126,11 +126,15 @@ fn from_files(
     mut files: Files,
     host: Arc<Host>,
 ) -> (Result<World, Failure>, Arc<Files>) {
+    let admission = match Admission::of(&config.rules) {
+        Ok(admission) => admission,
+        Err(faults) => return (Err(Failure::of_findings(faults)), Arc::new(files)),
+    };
     let surroundings = Surroundings {
         connectors: &config.connectors(),
         classes: &target_classes(&config),
         thresholds: &thresholds(&config),
-        policy: config.rules.policy,
+        admission: &admission,
         limits: rule_limits(&config),
     };
     let generation = generation::load(&mut files, &surroundings, &host);

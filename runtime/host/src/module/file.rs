@@ -17,24 +17,66 @@ pub const MODULE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Errors: K0501 if it is missing, unreadable, too large, or not inside the folder once links are
 /// followed.
 pub fn read_module(folder: &Path, path: &str) -> Result<Vec<u8>, LoadError> {
-    let fault = |why: &dyn std::fmt::Display| {
-        LoadError::new("K0501", format!("cannot read the module `{path}`: {why}"))
-    };
-    let folder = folder.canonicalize().map_err(|error| fault(&error))?;
-    let file = folder.join(path).canonicalize().map_err(|error| fault(&error))?;
-    if !file.starts_with(&folder) {
-        return Err(fault(&"it is outside the manifest's folder")
-            .with_hint("copy the module into the folder and name it by a relative path"));
+    read_inside(folder, path, MODULE_BYTES_MAX).map_err(|fault| {
+        let (why, hint) = fault.into_parts();
+        let error = LoadError::new("K0501", format!("cannot read the module `{path}`: {why}"));
+        match hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    })
+}
+
+/// Why a file of a manifest cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadFault {
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error("it is outside the manifest's folder")]
+    Outside,
+    #[error("it is not a file")]
+    NotAFile,
+    #[error("it has {}, at most {}", size(usize::try_from(*.0).unwrap_or(usize::MAX)), size(*.1))]
+    TooLarge(u64, usize),
+}
+
+impl ReadFault {
+    /// What is wrong, and how to mend it if that can be told.
+    pub(super) fn into_parts(self) -> (String, Option<&'static str>) {
+        let hint = match self {
+            Self::Outside => Some("copy it into the folder and name it by a relative path"),
+            Self::Io(_) | Self::NotAFile | Self::TooLarge(..) => None,
+        };
+        (self.to_string(), hint)
     }
+}
+
+/// Reads a file that lies inside a folder once links are followed.
+pub(super) fn read_inside(
+    folder: &Path,
+    path: &str,
+    bytes_max: usize,
+) -> Result<Vec<u8>, ReadFault> {
+    let folder = folder.canonicalize()?;
+    let file = folder.join(path).canonicalize()?;
+    if !file.starts_with(&folder) {
+        return Err(ReadFault::Outside);
+    }
+    // Looked at before it is opened: opening a pipe would wait for somebody to write to it.
     if !file.is_file() {
-        return Err(fault(&"it is not a file"));
+        return Err(ReadFault::NotAFile);
+    }
+    let file = File::open(&file)?;
+    let told = file.metadata()?.len();
+    if told > bytes_max as u64 {
+        return Err(ReadFault::TooLarge(told, bytes_max));
     }
     let mut bytes = vec![];
-    // One byte more than allowed, so that too large a file shows itself and is not read on.
-    File::open(&file)
-        .and_then(|file| file.take(MODULE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|error| fault(&error))?;
-    check_size(&bytes).map_err(|why| fault(&why))?;
+    // One byte more than allowed, so that a file that grows meanwhile shows itself.
+    file.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > bytes_max {
+        return Err(ReadFault::TooLarge(bytes.len() as u64, bytes_max));
+    }
     Ok(bytes)
 }
 
@@ -55,7 +97,7 @@ pub fn check_pin(bytes: &[u8], expected_sha256: Option<&str>) -> Result<(), Load
 /// What is wrong with the size of a module, if anything is.
 pub(crate) fn check_size(bytes: &[u8]) -> Result<(), String> {
     if bytes.len() > MODULE_BYTES_MAX {
-        return Err(format!("it has more than {}", size(MODULE_BYTES_MAX)));
+        return Err(format!("it has {}, at most {}", size(bytes.len()), size(MODULE_BYTES_MAX)));
     }
     Ok(())
 }
@@ -108,6 +150,24 @@ mod tests {
             file.set_len(length as u64).unwrap();
             assert_eq!(code(read_module(folder.path(), "big.wasm")), expected);
         }
+    }
+
+    #[test]
+    fn k0501_a_huge_file_is_refused_by_its_size_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::create(folder.path().join("huge.wasm")).unwrap();
+        // Nobody could read so much in the time of a test.
+        file.set_len(1 << 40).unwrap();
+        let error = read_module(folder.path(), "huge.wasm").unwrap_err();
+        let expected = "cannot read the module `huge.wasm`: it has 1048576 MiB, at most 32 MiB";
+        assert_eq!(error.message, expected);
+    }
+
+    #[test]
+    fn k0501_what_is_no_plain_file_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::net::UnixListener::bind(folder.path().join("socket.wasm")).unwrap();
+        assert_eq!(code(read_module(folder.path(), "socket.wasm")), Some("K0501"));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What a module is, found by reading it before anything of it is compiled: component or core
 //! module, which interface version, and whether it imports only what rules may have.
 
+mod instances;
+
 use wasmparser::{
     ComponentTypeRef, Parser, Payload, TypeBounds, Validator, component_types::ComponentAnyTypeId,
     types::Types,
@@ -8,8 +10,10 @@ use wasmparser::{
 
 use super::pack::{PREVIEW1, stub_functions};
 use crate::abi::Version;
+use crate::engine::FEATURES;
 use crate::error::LoadError;
 use crate::text::one_line;
+use instances::Instances;
 
 /// Custom sections by which a core module says which interface it was built for.
 const COMPONENT_TYPE_SECTION: &str = "component-type";
@@ -23,6 +27,8 @@ const FOREIGN_IMPORTS_SHOWN_MAX: usize = 5;
 pub(crate) struct Inspected {
     pub(crate) version: Version,
     pub(crate) form: Form,
+    /// `interface` or `interface::item`, in the order of the module.
+    pub(crate) imports: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +46,17 @@ pub(crate) enum Form {
 struct Import {
     interface: String,
     item: Option<String>,
+}
+
+// === impl Import ===
+
+impl Import {
+    fn named(&self) -> String {
+        match &self.item {
+            Some(item) => format!("{}::{item}", self.interface),
+            None => self.interface.clone(),
+        }
+    }
 }
 
 /// What stands in a module, outermost level only.
@@ -77,15 +94,21 @@ pub(crate) fn inspect(bytes: &[u8], api: Option<&str>) -> Result<Inspected, Load
     } else {
         Form::Core { typed: contents.typed, stubbed: contents.imports.iter().any(stubbed) }
     };
-    Ok(Inspected { version, form })
+    let imports = contents.imports.iter().map(|import| one_line(&import.named())).collect();
+    Ok(Inspected { version, form, imports })
 }
 
 fn read(bytes: &[u8]) -> Result<Contents, LoadError> {
-    let types = Validator::new().validate_all(bytes).map_err(|error| invalid(&error))?;
+    let types = Validator::new_with_features(FEATURES)
+        .validate_all(bytes)
+        .map_err(|error| invalid(&error))?;
     let mut contents = Contents::default();
+    let mut instances = Instances::default();
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(|error| invalid(&error))? {
+        let payload = payload.map_err(|error| invalid(&error))?;
+        instances.read(&payload)?;
+        match payload {
             Payload::Version { encoding, .. } => {
                 depth += 1;
                 if depth == 1 {
@@ -197,10 +220,7 @@ fn foreign_imports(imports: &[&Import]) -> LoadError {
     let shown: Vec<String> = imports
         .iter()
         .take(FOREIGN_IMPORTS_SHOWN_MAX)
-        .map(|import| match &import.item {
-            Some(item) => format!("`{}::{item}`", import.interface),
-            None => format!("`{}`", import.interface),
-        })
+        .map(|import| format!("`{}`", import.named()))
         .collect();
     let more = match imports.len().saturating_sub(FOREIGN_IMPORTS_SHOWN_MAX) {
         0 => String::new(),

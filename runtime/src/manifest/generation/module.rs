@@ -12,9 +12,8 @@ use kakehi_host::{Host, Limits, LoadError, LoadedModule, ModuleSpec};
 
 use super::Surroundings;
 use crate::config::finding::Findings;
-use crate::config::rules::Policy;
 use crate::config::yaml::Mark;
-use crate::manifest::codes::{MODULE_NOTE, RECHECK, UNUSED_WRITE};
+use crate::manifest::codes::{LIMIT, MODULE_NOTE, RECHECK, UNUSED_WRITE};
 use crate::manifest::files::Files;
 use crate::manifest::rule::{ModuleSource, RuleDraft};
 use crate::manifest::{ManifestRule, builtin};
@@ -66,7 +65,7 @@ impl<'a> Modules<'a> {
         Some((module, contract))
     }
 
-    fn load_once(
+    pub(super) fn load_once(
         &mut self,
         draft: &RuleDraft,
         findings: &mut Findings,
@@ -76,13 +75,21 @@ impl<'a> Modules<'a> {
             ModuleSource::Builtin(_) => None,
             ModuleSource::File { api, .. } => api.as_deref(),
         };
-        let spec = ModuleSpec {
-            name: &draft.name,
-            bytes: &bytes,
-            config: &draft.config,
-            limits: limits(draft, self.surroundings.limits),
-            api,
-        };
+        let limits = limits(draft, self.surroundings.limits);
+        if let Err(fault) = limits.check() {
+            draft
+                .spot()
+                .error(
+                    findings,
+                    LIMIT,
+                    format_args!("the limits of the rule: {fault}"),
+                    draft.module_mark,
+                )
+                .hint("a rule that needs more does too much with one object");
+            return None;
+        }
+        let spec =
+            ModuleSpec { name: &draft.name, bytes: &bytes, config: &draft.config, limits, api };
         match self.host.load(&spec) {
             Ok(module) => {
                 for warning in &module.warnings {
@@ -103,7 +110,11 @@ impl<'a> Modules<'a> {
         }
     }
 
-    fn bytes(&mut self, draft: &RuleDraft, findings: &mut Findings) -> Option<Arc<[u8]>> {
+    pub(super) fn bytes(
+        &mut self,
+        draft: &RuleDraft,
+        findings: &mut Findings,
+    ) -> Option<Arc<[u8]>> {
         let (path, sha256) = match &draft.module {
             ModuleSource::Builtin(name) => return Some(builtin_bytes(name).into()),
             ModuleSource::File { path, sha256, .. } => (path, sha256.as_deref()),
@@ -115,28 +126,24 @@ impl<'a> Modules<'a> {
                 return None;
             }
         };
-        match self.surroundings.policy {
-            Policy::Open => {}
-            Policy::Pinned => {
-                if let Err(error) = kakehi_host::check_pin(&bytes, sha256) {
-                    refuse(draft, error, findings);
-                    return None;
-                }
-            }
+        let (file, admission) = (&draft.origin.file, self.surroundings.admission);
+        if let Err(error) = admission.check(self.files, file, path, &bytes, sha256) {
+            refuse(draft, error, findings);
+            return None;
         }
         Some(bytes)
     }
 }
 
 /// The bytes of a module in the binary; the manifest was checked for its name.
-fn builtin_bytes(name: &str) -> &'static [u8] {
+pub(super) fn builtin_bytes(name: &str) -> &'static [u8] {
     match name {
         "builtin:names" => builtin::NAMES,
         _ => builtin::DECLARATIVE,
     }
 }
 
-fn limits(draft: &RuleDraft, default: Limits) -> Limits {
+pub(super) fn limits(draft: &RuleDraft, default: Limits) -> Limits {
     let own = draft.limits;
     let bytes = |own: Option<u64>, default: usize| {
         own.map_or(default, |own| usize::try_from(own).unwrap_or(usize::MAX))
@@ -150,7 +157,7 @@ fn limits(draft: &RuleDraft, default: Limits) -> Limits {
 }
 
 /// Holds what the module declares against what the manifest allows.
-fn contract(
+pub(super) fn contract(
     rule: &ManifestRule,
     module: &LoadedModule,
     findings: &mut Findings,
