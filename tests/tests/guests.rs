@@ -2,6 +2,7 @@
 //! and 15.1, 15.9 to 15.11).
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use expect_test::{ExpectFile, expect, expect_file};
@@ -130,13 +131,7 @@ fn a_rule_in_wat_takes_names_larger_than_its_first_memory() {
 fn begins(word: &str) {
     let scratch = tempfile::tempdir().expect("a folder");
     let folder = scratch.path().join("user-names");
-    let output = Command::new(product::program())
-        .args(["rules", "new", "--lang", word])
-        .arg(&folder)
-        .output()
-        .expect("the program starts");
-    let said = String::from_utf8(output.stdout).expect("text");
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let said = rules(&["new", "--lang", word, "user-names"], scratch.path());
     let language = language(word);
     if let Some(line) = language.build {
         let readme = fs::read_to_string(folder.join("README.md")).expect("a README");
@@ -148,6 +143,21 @@ fn begins(word: &str) {
     let actor = Stage::new().load(&module.bytes, "{}").expect("a guest that loads");
     let cases = fs::read_to_string(folder.join("cases.yml")).expect("cases");
     assert_eq!(actor.differences(&cases::read(&cases)), Vec::<String>::new());
+    fs::write(folder.join(language.module), &module.bytes).expect("a module in its folder");
+    let pinned = rules(&["lock", "user-names/rule.yml"], scratch.path());
+    assert!(pinned.contains("1 of 1 pin written"), "{word}: {pinned}");
+    let tested = rules(&["test", "user-names"], scratch.path());
+    assert!(tested.contains(", 0 failed"), "{word}: {tested}");
+}
+
+/// A `kakehi rules` command that is expected to end well, in this folder.
+fn rules(arguments: &[&str], folder: &Path) -> String {
+    let mut command = Command::new(product::program());
+    command.arg("rules").args(arguments).current_dir(folder);
+    let output = command.output().expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    said
 }
 
 #[test]

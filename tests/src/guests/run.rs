@@ -100,7 +100,7 @@ impl Actor {
                 .map(|name| (name, WritePolicy::default()))
                 .collect(),
             volatile: declared.volatile,
-            recheck_seconds: None,
+            ..Contract::default()
         };
         let warnings = module.warnings.clone();
         let rule = rule(contract.clone());
