@@ -218,25 +218,25 @@ fn a_folder_that_is_not_empty_is_refused_with_a_way_out() {
     let (code, said) = rules_new(&["--lang", "c", ".", "--name", "names"]);
     assert_eq!(code, Some(2));
     expect![[r#"
-        error: cannot make the rule: `.` is not empty (K0921)
+        error: cannot make the rule: `.` is not empty (K0931)
           hint: name a folder that does not exist yet
     "#]]
     .assert_eq(&said);
     let (code, said) = rules_new(&["--lang", "c", "Names"]);
     assert_eq!(code, Some(2));
     let expected = "error: cannot make the rule: `Names` cannot be the name of a rule: \
-                    it does not begin with a small letter (K0922)\n  \
+                    it does not begin with a small letter (K0932)\n  \
                     hint: say one such as `--name user-names`\n";
     assert_eq!(said, expected);
     let (code, said) = rules_new(&["--lang", "c", "."]);
     assert_eq!(code, Some(2));
     expect![[r#"
-        error: `.` has no name of its own (K0920)
+        error: `.` has no name of its own (K0930)
           hint: say `--name NAME`
     "#]]
     .assert_eq(&said);
     let (code, said) = rules_new(&["--lang", "c", "mine"]);
-    assert_eq!((code, said.contains("(K0923)")), (Some(2), true), "{said}");
+    assert_eq!((code, said.contains("(K0933)")), (Some(2), true), "{said}");
     let (code, said) = rules_new(&["--lang", "cobol", "names"]);
     assert_eq!((code, said.contains("assemblyscript")), (Some(2), true), "{said}");
 }
