@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod company;
+pub mod fuzz;
 pub mod guests;
 pub mod installation;
 pub mod product;
