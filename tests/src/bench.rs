@@ -14,6 +14,7 @@ mod measure;
 mod product;
 mod reader;
 mod report;
+mod rules;
 mod sink;
 mod slapd;
 mod wire;
@@ -28,7 +29,8 @@ usage: bench gen  [--users N] [--groups N] [--big-group N] [--seed S]
        bench e2e  [--users N] [--groups N] [--rounds R] [--kakehi PATH]
        bench read --url URL --base DN --filter ATTRIBUTE=VALUE [--attributes A,B]
        bench sink
-       bench guests";
+       bench guests
+       bench rules [--objects N] [--rounds R]";
 
 /// Carries one command line out.
 pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
@@ -45,6 +47,7 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
         Command::Read(request) => reader::run(&request),
         Command::Sink => sink::run(),
         Command::Guests => guests::run(),
+        Command::Rules(wanted) => rules::run(&wanted),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod company;
 pub mod daemon;
+pub mod fuzz;
 pub mod guests;
 pub mod installation;
 pub mod product;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::generate::Shape;
 use super::reader::Request;
+use super::rules;
 
 pub enum Command {
     Generate(Shape),
@@ -12,6 +13,7 @@ pub enum Command {
     Sink,
     /// What rules cost in each language.
     Guests,
+    Rules(rules::Wanted),
 }
 
 /// What `bench e2e` is to do.
@@ -29,6 +31,12 @@ pub struct EndToEnd {
 const USERS: usize = 10_000;
 
 const ROUNDS: usize = 3;
+
+/// Twenty batches: enough for the clock, few enough for the processor's cache.
+const RULE_OBJECTS: usize = 5_120;
+
+/// The best round counts, so there are many.
+const RULE_ROUNDS: usize = 40;
 
 /// Any seed would do; the same one makes runs comparable.
 const SEED: u64 = 42;
@@ -54,6 +62,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Command, String>
         }),
         "sink" => Command::Sink,
         "guests" => Command::Guests,
+        "rules" => Command::Rules(rules_wanted(&mut options)?),
         unknown => return Err(format!("unknown command `{unknown}`")),
     };
     options.none_left()?;
@@ -80,6 +89,17 @@ fn end_to_end(options: &mut Options) -> Result<EndToEnd, String> {
     };
     if wanted.rounds == 0 || wanted.users == 0 {
         return Err("at least one round with one user".into());
+    }
+    Ok(wanted)
+}
+
+fn rules_wanted(options: &mut Options) -> Result<rules::Wanted, String> {
+    let wanted = rules::Wanted {
+        objects: options.number("--objects", RULE_OBJECTS)?,
+        rounds: options.number("--rounds", RULE_ROUNDS)?,
+    };
+    if wanted.objects == 0 || wanted.rounds == 0 {
+        return Err("at least one round with one object".into());
     }
     Ok(wanted)
 }
@@ -153,6 +173,7 @@ mod tests {
             ("e2e --users", "`--users`"),
             ("e2e --users many", "many"),
             ("e2e --rounds 0", "one round"),
+            ("rules --objects 0", "one object"),
             ("sink --port 1", "`--port`"),
             ("read --url x --base y --filter z", "`z`"),
         ] {
