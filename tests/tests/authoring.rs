@@ -139,7 +139,7 @@ fn g14_an_installation_runs_the_cases_at_every_load_and_its_author_mends_them() 
 }
 
 #[test]
-fn a_rule_is_shown_real_objects_in_both_directions() {
+fn g02_a_rule_is_shown_real_objects_in_both_directions() {
     let server = InProcess::start();
     let product = product(&server, "names/rule.yml");
     assert_eq!(product.run(&["rules", "lock"]).code, 0);

@@ -500,7 +500,7 @@ mod tests {
 
     /// The rules that ship, with the module that ships.
     #[test]
-    fn r39_the_default_rules_load() {
+    fn g16_r39_the_default_rules_load() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/default/manifest.yml");
         let mut classes = World::new().classes;
         let of_portal = classes.pop_first().map(|(_, classes)| classes).unwrap_or_default();
