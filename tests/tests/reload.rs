@@ -164,6 +164,12 @@ fn g11_what_is_refused_leaves_the_old_generation_at_work_and_says_why() {
         assert!(status(&product).contains("was refused"), "{}", status(&product));
         assert!(status(&product).contains(code), "{code}: {}", status(&product));
     }
+    // Who only looks sees what the service works with.
+    for looking in [&["explain", "u1"][..], &["runs", "list"], &["status"]] {
+        let seen = product.run(looking);
+        assert_eq!(seen.code, 0, "{looking:?}: {seen}");
+    }
+    assert_eq!(product.run(&["once"]).code, 78);
     assert_eq!(daemon.count("RL002"), 6, "{}", daemon.text());
     assert_eq!(daemon.metric("kakehi_config_last_reload_successful"), Some(0.0));
     assert_eq!((active(&product), server.titles()), (1, vec!["v1".to_owned(); 60]));

@@ -66,6 +66,21 @@ pub(crate) fn load_with_picture(path: &Path) -> Result<(World, Picture), Failure
     Ok((world?, Picture::new(path, outer, files)))
 }
 
+/// As [`load`], for those who only look: where the files on the disk are refused, the generation
+/// that was in force last, which a running service still works with.
+pub fn load_to_look(path: &Path) -> Result<World, Failure> {
+    load(path).or_else(|refused| {
+        let (config, _) = crate::config::load(path).map_err(Failure::of_findings)?;
+        let generations = Generations::of(&config.state.path);
+        let index = generations.index()?;
+        let Some(last) = index.active.and_then(|number| index.kept(number)) else {
+            return Err(refused);
+        };
+        let host = Arc::new(host(&config)?);
+        from_files(config, vec![], Files::of(&generations.manifest(last)), host).0
+    })
+}
+
 /// Reads configuration, manifest and modules as they lie on the disk.
 ///
 /// Errors: every finding.
