@@ -30,7 +30,7 @@ usage: bench gen  [--users N] [--groups N] [--big-group N] [--seed S]
        bench read --url URL --base DN --filter ATTRIBUTE=VALUE [--attributes A,B]
        bench sink
        bench guests
-       bench rules [--objects N] [--rounds R]";
+       bench rules [--objects N] [--rounds R] [--way native|host|Lua|rhai]";
 
 /// Carries one command line out.
 pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {

@@ -89,6 +89,6 @@ pub(crate) trait RuleInstance {
     fn apply(
         &self,
         store: &mut Store<GuestState>,
-        entry: &latest::Entry,
+        entry: latest::Entry<'_>,
     ) -> wasmtime::Result<latest::Verdict>;
 }

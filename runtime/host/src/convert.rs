@@ -1,6 +1,7 @@
 //! Engine types to interface types and back. What flows back is checked: nothing undeclared comes
 //! out.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use kakehi_engine::flow::{Contribution, Flow, RuleInput, RuleOutcome};
@@ -11,28 +12,37 @@ use crate::abi::latest;
 use crate::contract::{CONTRACT_NAME_BYTES_MAX, DeclaredContract};
 use crate::text::{GUEST_TEXT_BYTES_MAX, clean};
 
-/// What a guest is shown of an object.
-pub(crate) fn entry(input: &RuleInput<'_>) -> latest::Entry {
-    type Attributes<'a> = [(&'a AttributeName, std::borrow::Cow<'a, [Value]>)];
-    let attributes = |attributes: &Attributes<'_>| {
-        attributes
-            .iter()
-            .map(|(name, values)| latest::Attribute {
-                name: name.as_str().into(),
-                values: values.iter().map(value_in).collect(),
-            })
-            .collect()
-    };
-    latest::Entry {
-        class: input.class.into(),
-        attributes: attributes(&input.attributes),
-        imported: attributes(&input.imported),
-        parameters: input
-            .parameters
-            .iter()
-            .map(|(name, value)| latest::Parameter { name: (*name).into(), value: (*value).into() })
-            .collect(),
+/// Shows an object to whoever asks a guest about it. Nothing of it is copied here.
+pub(crate) fn with_entry<R>(input: &RuleInput<'_>, ask: impl FnOnce(latest::Entry<'_>) -> R) -> R {
+    let all = input.attributes.iter().chain(&input.imported);
+    let mut values = Vec::with_capacity(count_values(input));
+    for (_, own) in all {
+        values.extend(own.iter().map(value_in));
     }
+    let mut rest = values.as_slice();
+    let (attributes, imported) =
+        (list(&input.attributes, &mut rest), list(&input.imported, &mut rest));
+    let parameter = |(name, value)| latest::Parameter { name, value };
+    let parameters: Vec<_> = input.parameters.iter().copied().map(parameter).collect();
+    ask(latest::Entry {
+        class: input.class,
+        attributes: &attributes,
+        imported: &imported,
+        parameters: &parameters,
+    })
+}
+
+/// Gives each attribute its values, which stand at the beginning of `rest` in the same order.
+fn list<'a>(
+    attributes: &'a [(&AttributeName, Cow<'_, [Value]>)],
+    rest: &mut &'a [latest::ValueParam<'a>],
+) -> Vec<latest::Attribute<'a>> {
+    let attribute = |(name, own): &'a (&AttributeName, Cow<'_, [Value]>)| {
+        let (values, others) = rest.split_at(own.len());
+        *rest = others;
+        latest::Attribute { name: name.as_str(), values }
+    };
+    attributes.iter().map(attribute).collect()
 }
 
 /// How many values an object has, on which its deadline depends.
@@ -110,14 +120,15 @@ impl<'a> Checker<'a> {
                 checked.push(Flow { attribute: attribute.clone(), contribution });
             }
         }
-        let named: HashSet<AttributeName> =
+        let mut named: Vec<AttributeName> =
             checked.iter().map(|flow| flow.attribute.clone()).collect();
+        named.sort_unstable();
         let unnamed = self
             .rule
             .contract
             .writes
             .iter()
-            .filter(|(attribute, policy)| policy.enabled && !named.contains(*attribute))
+            .filter(|(attribute, policy)| policy.enabled && named.binary_search(attribute).is_err())
             .map(|(attribute, _)| Flow {
                 attribute: attribute.clone(),
                 contribution: Contribution::None,
@@ -187,6 +198,10 @@ fn references<'a>(input: &'a RuleInput<'a>) -> HashSet<&'a str> {
 
 /// The first of each value, in order.
 fn without_repetitions(mut values: Vec<Value>) -> Vec<Value> {
+    if values.len() < 2 {
+        // Most attributes have one value, and a set would cost more than the rest of this file.
+        return values;
+    }
     let mut seen = HashSet::with_capacity(values.len());
     let mut first = values.iter().map(|value| seen.insert(value)).collect::<Vec<_>>().into_iter();
     values.retain(|_| first.next().unwrap_or(false));
@@ -197,13 +212,13 @@ fn is_empty_text(value: &Value) -> bool {
     matches!(value, Value::Text(text) | Value::Reference(text) if text.is_empty())
 }
 
-fn value_in(value: &Value) -> latest::Value {
+fn value_in(value: &Value) -> latest::ValueParam<'_> {
     match value {
-        Value::Text(text) => latest::Value::Text(text.clone()),
-        Value::Binary(bytes) => latest::Value::Binary(bytes.clone()),
-        Value::Integer(number) => latest::Value::Integer(*number),
-        Value::Boolean(flag) => latest::Value::Boolean(*flag),
-        Value::Reference(target) => latest::Value::Reference(target.clone()),
+        Value::Text(text) => latest::ValueParam::Text(text),
+        Value::Binary(bytes) => latest::ValueParam::Binary(bytes),
+        Value::Integer(number) => latest::ValueParam::Integer(*number),
+        Value::Boolean(flag) => latest::ValueParam::Boolean(*flag),
+        Value::Reference(target) => latest::ValueParam::Reference(target),
     }
 }
 
@@ -219,8 +234,6 @@ fn value_out(value: latest::Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
-
     use super::*;
     use crate::fixture::{object, rule};
 
@@ -264,6 +277,17 @@ mod tests {
         check(Direction::Inbound, verdict, &RuleOutcome::Flows(expected));
     }
 
+    /// What becomes of a value in a guest that gives back what it is shown.
+    fn echoed(value: latest::ValueParam<'_>) -> latest::Value {
+        match value {
+            latest::ValueParam::Text(text) => latest::Value::Text(text.into()),
+            latest::ValueParam::Binary(bytes) => latest::Value::Binary(bytes.into()),
+            latest::ValueParam::Integer(number) => latest::Value::Integer(number),
+            latest::ValueParam::Boolean(flag) => latest::Value::Boolean(flag),
+            latest::ValueParam::Reference(target) => latest::Value::Reference(target.into()),
+        }
+    }
+
     #[test]
     fn values_cross_the_wall_both_ways_unchanged() {
         for value in [
@@ -273,7 +297,7 @@ mod tests {
             Value::Boolean(true),
             Value::Reference("CN=Taro".into()),
         ] {
-            assert_eq!(value_out(value_in(&value)), value);
+            assert_eq!(value_out(echoed(value_in(&value))), value);
         }
     }
 
@@ -286,13 +310,14 @@ mod tests {
             ..object("user", &name, &values)
         };
         assert_eq!(count_values(&input), 3);
-        let entry = entry(&input);
-        assert_eq!(entry.class, "user");
-        assert_eq!(entry.attributes[0].name, "mail");
-        assert_eq!(entry.attributes[0].values.len(), 2);
-        assert_eq!(entry.imported[0].values.len(), 1);
-        assert_eq!(entry.parameters[0].name, "Domain.FQDN");
-        assert_eq!(entry.parameters[0].value, "corp.example");
+        with_entry(&input, |entry| {
+            assert_eq!(entry.class, "user");
+            assert_eq!(entry.attributes[0].name, "mail");
+            assert_eq!(entry.attributes[0].values.len(), 2);
+            assert_eq!(entry.imported[0].values.len(), 1);
+            assert_eq!(entry.parameters[0].name, "Domain.FQDN");
+            assert_eq!(entry.parameters[0].value, "corp.example");
+        });
     }
 
     #[test]

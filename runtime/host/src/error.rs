@@ -1,5 +1,10 @@
 //! Why a module or the host itself cannot be used.
 
+use crate::text::{GUEST_TEXT_BYTES_MAX, clean};
+
+/// Longest message: room for words of a module at their longest, and ours around them.
+const MESSAGE_BYTES_MAX: usize = 2 * GUEST_TEXT_BYTES_MAX;
+
 /// Why a module was refused, or a warning about it (rules.md 6). The caller adds rule, file and
 /// line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,7 +19,9 @@ pub struct LoadError {
 
 impl LoadError {
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None }
+        // Much of it is quoted from modules: names of imports, versions, words.
+        let message = clean(&message.into(), MESSAGE_BYTES_MAX);
+        Self { code, message, hint: None }
     }
 
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {

@@ -176,7 +176,7 @@ impl Instance {
     /// Asks about one object, which has so many values.
     pub(crate) fn apply(
         &mut self,
-        entry: &latest::Entry,
+        entry: latest::Entry<'_>,
         values: usize,
         now: Now,
     ) -> Result<latest::Verdict, Fault> {

@@ -469,6 +469,13 @@ mod tests {
             "#]],
         );
         check(
+            &importing("0.2\\1b[0m", "now"),
+            &expect![[r#"
+            needs `kakehi:rules` 0.2\u{1b}[0m, this program knows 0.1 (K0505)
+            hint: update Kakehi, or build the module with an SDK of a known version
+        "#]],
+        );
+        check(
             &importing("0.2.0", "now"),
             &expect![[r#"
                 needs `kakehi:rules` 0.2.0, this program knows 0.1 (K0505)

@@ -10,7 +10,7 @@ use kakehi_engine::flow::{RuleInput, RuleOutcome, Rules};
 use kakehi_engine::rule::{Rule, RuleId};
 use kakehi_engine::time::Timestamp;
 
-use crate::convert::{count_values, entry, outcome};
+use crate::convert::{count_values, outcome, with_entry};
 use crate::fault::trapped;
 use crate::instance::{Instance, Now};
 use crate::module::LoadedModule;
@@ -106,7 +106,8 @@ impl Job<'_> {
                     break;
                 }
             };
-            match instance.apply(&entry(input), count_values(input), self.now) {
+            let values = count_values(input);
+            match with_entry(input, |entry| instance.apply(entry, values, self.now)) {
                 Ok(verdict) => {
                     outcomes.push(outcome(verdict, &self.module.contract, self.rule, input));
                     idle = Some(instance);

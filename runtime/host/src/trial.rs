@@ -10,7 +10,7 @@ use kakehi_engine::rule::Rule;
 use kakehi_engine::time::Timestamp;
 
 use crate::abi::latest;
-use crate::convert::{count_values, entry, outcome};
+use crate::convert::{count_values, outcome, with_entry};
 use crate::fault::trapped;
 use crate::instance::{Instance, Now};
 use crate::module::LoadedModule;
@@ -66,7 +66,8 @@ impl Trial {
             None => Now::NotGiven,
         };
         let began = Instant::now();
-        let verdict = instance.apply(&entry(input), count_values(input), now);
+        let values = count_values(input);
+        let verdict = with_entry(input, |entry| instance.apply(entry, values, now));
         let answered = began.elapsed();
         let (fuel, memory_bytes) = (instance.fuel_used(), instance.memory_bytes());
         let output_bytes = verdict.as_ref().ok().map(output_bytes);

@@ -97,6 +97,7 @@ fn rules_wanted(options: &mut Options) -> Result<rules::Wanted, String> {
     let wanted = rules::Wanted {
         objects: options.number("--objects", RULE_OBJECTS)?,
         rounds: options.number("--rounds", RULE_ROUNDS)?,
+        way: options.take("--way"),
     };
     if wanted.objects == 0 || wanted.rounds == 0 {
         return Err("at least one round with one object".into());

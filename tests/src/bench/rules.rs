@@ -48,6 +48,8 @@ const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
 pub struct Wanted {
     pub objects: usize,
     pub rounds: usize,
+    /// Only this way, beside the plain function: for profiles.
+    pub way: Option<String>,
 }
 
 type Map<'a> = dyn Fn(&[RuleInput<'_>]) -> Result<Vec<RuleOutcome>> + 'a;
@@ -198,6 +200,9 @@ fn throughput(
             move |inputs: &[RuleInput<'_>]| inputs.iter().map(|input| rhai.map(input)).collect();
         ways.push(Way { name: "rhai", attributes, map: Box::new(map) });
     }
+    ways.retain(|way| {
+        way.name == "native" || wanted.way.as_ref().is_none_or(|only| way.name == only)
+    });
     let mut best = vec![Duration::MAX; ways.len()];
     let truth: Vec<_> = few.iter().map(native::map).collect();
     for _ in 0..wanted.rounds {

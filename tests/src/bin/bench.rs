@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// The product's allocator, so that what is measured in this process is what the product does.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     kakehi_tests::bench::main(std::env::args().skip(1))
 }

@@ -17,6 +17,8 @@ mod bindings {
         world: "rule",
         // `now` is refused to rules that are not volatile.
         imports: { default: trappable },
+        // What a guest is shown is copied into its memory, and nowhere else before.
+        ownership: Borrowing { duplicate_if_necessary: true },
     });
 }
 
@@ -47,7 +49,7 @@ impl RuleInstance for bindings::Rule {
     fn apply(
         &self,
         store: &mut Store<GuestState>,
-        entry: &latest::Entry,
+        entry: latest::Entry<'_>,
     ) -> wasmtime::Result<latest::Verdict> {
         self.call_apply(store, entry)
     }

@@ -60,7 +60,7 @@ impl LuaRule {
         let mut flows = Vec::with_capacity(answer.raw_len());
         for item in answer.sequence_values::<Table>() {
             let item = item?;
-            let name: mlua::String = item.raw_get(1)?;
+            let name: mlua::LuaString = item.raw_get(1)?;
             let list: Table = item.raw_get(2)?;
             let values = list.sequence_values::<mlua::Value>().map(|value| value_out(&value?));
             flows.push(flow(&name.to_str()?, values.collect::<mlua::Result<_>>()?));
