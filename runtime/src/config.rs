@@ -7,9 +7,10 @@
 
 pub mod check;
 pub mod credential;
+pub mod environment;
 pub mod finding;
 pub mod limits;
-mod nearest;
+pub mod nearest;
 pub mod quantity;
 mod raw;
 pub mod rules;
@@ -22,6 +23,7 @@ pub mod target;
 pub mod yaml;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use kakehi_engine::object::ConnectorName;
@@ -41,6 +43,8 @@ pub const MANIFEST: &str = "manifest.yml";
 pub const SECRETS: &str = "secret.yml";
 /// Where the service keeps its state.
 pub const STATE: &str = "/var/lib/kakehi";
+/// The control socket in the folder of the state.
+pub const SOCKET: &str = "control.sock";
 /// Largest configuration or manifest file: 100,000 rules, and no way of filling our memory.
 pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
@@ -73,6 +77,10 @@ pub struct Config {
     pub import: Import,
     pub run: Run,
     pub log: Log,
+    /// The Unix socket over which the service is told what to do.
+    pub control: PathBuf,
+    /// Where metrics and health are told.
+    pub http: Option<SocketAddr>,
 }
 
 #[derive(Clone, Debug)]
@@ -135,7 +143,20 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
         _ => return Err(all(findings, secret_findings)),
     };
 
-    let ConfigRaw { manifest, state, sources, targets, credentials, rules, import, run, log } = raw;
+    let ConfigRaw {
+        manifest,
+        state,
+        sources,
+        targets,
+        credentials,
+        rules,
+        import,
+        run,
+        log,
+        control,
+        http,
+    } = raw;
+    let state = folder.join(state.path.unwrap_or_else(|| STATE.into()));
     names(
         sources.0.iter().map(|(name, _)| name).chain(targets.0.iter().map(|(name, _)| name)),
         &mut findings,
@@ -143,7 +164,9 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
     let declared = Credentials::new(&credentials);
     let mut config = Config {
         manifest: folder.join(manifest.unwrap_or_else(|| MANIFEST.into())),
-        state: State { path: folder.join(state.path.unwrap_or_else(|| STATE.into())) },
+        control: control.socket.map_or_else(|| state.join(SOCKET), |path| folder.join(path)),
+        http: http.listen.and_then(|listen| address(&listen, &mut findings)),
+        state: State { path: state },
         sources: BTreeMap::new(),
         targets: BTreeMap::new(),
         credentials: BTreeMap::new(),
@@ -167,27 +190,52 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
     if failed { Err(findings) } else { Ok((config, findings)) }
 }
 
+fn address(listen: &At<String>, findings: &mut Findings) -> Option<SocketAddr> {
+    let address = match listen.value.parse::<SocketAddr>() {
+        Ok(address) => address,
+        Err(_) => {
+            findings
+                .error(CODES.value, format_args!("`http.listen` is `{}`, no address", listen.value))
+                .at(listen.mark)
+                .hint("write an address with its port, such as `127.0.0.1:9464`");
+            return None;
+        }
+    };
+    if !address.ip().is_loopback() {
+        findings
+            .warning(check::WEAKENED, "`http.listen` is open to other machines, without a password")
+            .at(listen.mark)
+            .hint("listen on 127.0.0.1 and let a proxy ask who comes");
+    }
+    Some(address)
+}
+
 /// JSON Schema (draft 2020-12) of `config.yml`.
 pub fn schema() -> serde_json::Value {
     schema::of::<ConfigRaw>()
 }
 
-/// Reads a file of text, at most [`FILE_BYTES_MAX`] bytes. Errors: why not, in words.
-pub(crate) fn read_text(path: &Path) -> Result<String, String> {
+/// Reads a file, at most [`FILE_BYTES_MAX`] bytes. Errors: why not, in words.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     use std::io::Read as _;
     let told = |error: std::io::Error| error.to_string();
     let file = std::fs::File::open(path).map_err(told)?;
     let mut bytes = vec![];
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(told)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("it has more than {FILE_BYTES_MAX} bytes"));
+    match bytes.len() as u64 > FILE_BYTES_MAX {
+        true => Err(format!("it has more than {FILE_BYTES_MAX} bytes")),
+        false => Ok(bytes),
     }
+}
+
+/// The text of a file. Errors: where it is none.
+pub(crate) fn as_text(bytes: Vec<u8>) -> Result<String, String> {
     String::from_utf8(bytes)
         .map_err(|error| format!("it is not UTF-8 (byte {})", error.utf8_error().valid_up_to()))
 }
 
 fn read(path: &Path, findings: &mut Findings) -> Option<ConfigRaw> {
-    let text = match read_text(path) {
+    let text = match read_file(path).and_then(as_text) {
         Ok(text) => text,
         Err(reason) => {
             findings.error(CODES.unreadable, format_args!("cannot read the file: {reason}"));

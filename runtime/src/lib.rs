@@ -1,5 +1,6 @@
 //! The shell around the engine: everything that touches the world. `runtime/README.md` is the map.
 
+pub mod authoring;
 pub mod cli;
 pub mod config;
 pub mod connector;

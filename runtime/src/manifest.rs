@@ -4,9 +4,11 @@
 //! What modules say of themselves is not known here yet: [`generation`] binds both together.
 
 pub mod builtin;
+pub mod cases;
 mod check;
 mod codes;
 mod expand;
+pub mod files;
 pub mod generation;
 mod raw;
 mod read;
@@ -14,16 +16,16 @@ mod rule;
 mod scope;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use kakehi_engine::object::ConnectorName;
 use kakehi_engine::rule::Compat;
 use kakehi_engine::scope::Scope;
 
 pub use self::expand::{GROUPS_FROM, PRECEDENCE_MAX};
+use self::files::Files;
 use self::raw::{FragmentRaw, KindRaw, ManifestRaw, OnMultipleMatchRaw};
 use self::rule::RuleDraft;
-pub use self::rule::{BUILTINS, ModuleSource, RuleLimits};
+pub use self::rule::{BUILTINS, ModuleSource, Origin, RuleLimits};
 use crate::config::finding::{Finding, Findings};
 use crate::config::system::SystemKind;
 use crate::config::yaml::Mark;
@@ -67,9 +69,9 @@ pub struct Manifest {
 ///
 /// Gives: the manifest and its warnings. Errors: everything that is wrong, warnings included, in
 /// the order of the files. Faults of form hide those of meaning, which would only follow from them.
-pub fn load(path: &Path) -> Result<(Manifest, Vec<Finding>), Vec<Finding>> {
-    let mut findings = Findings::new(path, PURPOSE);
-    let read = read::read(path, &mut findings);
+pub fn load(files: &mut Files) -> Result<(Manifest, Vec<Finding>), Vec<Finding>> {
+    let mut findings = Findings::new(files.main(), PURPOSE);
+    let read = read::read(files, &mut findings);
     let (raw, located) = match read {
         Some(read) if !findings.has_errors() => read,
         _ => return Err(findings.into_sorted()),

@@ -16,7 +16,7 @@ use kakehi_engine::metaverse::MvObject;
 use kakehi_engine::object::{AttributeName, ConnectorName};
 use kakehi_engine::plan::{Plan, PlanId};
 use kakehi_engine::problem::{Problem, ProblemKind};
-use kakehi_engine::rule::RuleSet;
+use kakehi_engine::rule::{RuleSet, RulesRecord, Touched};
 use kakehi_engine::time::Timestamp;
 use kakehi_engine::view::{Outcome, View};
 
@@ -230,8 +230,11 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<CsId>, StoreError>;
 
     // --- synchronize
-    /// Puts every source object on the queue again: the rules changed.
-    fn requeue_all(&self) -> Result<(), StoreError>;
+    /// The rules that everything not on a queue was evaluated with; `None` before the first time.
+    fn rules_record(&self) -> Result<Option<RulesRecord>, StoreError>;
+    /// From here on objects are evaluated with other rules: notes them and queues what they touch,
+    /// in one step, so that a crash loses neither.
+    fn adopt_rules(&self, record: &RulesRecord, touched: &Touched) -> Result<(), StoreError>;
     /// The next queued source objects, by connector and id; at most `limit`.
     fn queued_cs(&self, limit: usize) -> Result<Vec<CsId>, StoreError>;
     /// The next queued metaverse objects, first come first served; at most `limit`.
@@ -240,9 +243,7 @@ pub trait Store: Send + Sync {
     fn commit(&self, outcome: &Outcome) -> Result<(), StoreError>;
 
     // --- plan
-    /// The digest of the rule set that the last completed synchronization used, and the last plan.
-    fn basis(&self) -> Result<(Option<String>, Option<PlanId>), StoreError>;
-    fn set_ruleset(&self, digest: &str) -> Result<(), StoreError>;
+    fn last_plan(&self) -> Result<Option<PlanId>, StoreError>;
     /// Linked objects of each target.
     fn linked(&self) -> Result<BTreeMap<ConnectorName, u64>, StoreError>;
     /// Passes every pending export by, in order of delivery.

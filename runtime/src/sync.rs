@@ -4,6 +4,7 @@
 //! a
 //! [`Report`]. A dry run takes the same way on a copy of the state and ends before the delivery.
 
+mod cost;
 mod deliver;
 mod doubt;
 mod evaluate;
@@ -12,6 +13,7 @@ mod matching;
 mod meter;
 mod plan;
 mod prepare;
+mod rehearse;
 mod report;
 mod request;
 mod stop;
@@ -25,7 +27,9 @@ use kakehi_engine::rule::RuleSet;
 use crate::edge::{Clock, Directory, DirectoryError, PollMode, Target, TargetError, TargetReader};
 use crate::store::{ShrinkLimit, Store, StoreError};
 
+pub use crate::sync::cost::RuleCost;
 pub use crate::sync::plan::exports_of;
+pub use crate::sync::rehearse::{Rehearsed, rehearse};
 pub use crate::sync::report::{Report, Stage, StageName, Status, counts_json};
 pub use crate::sync::stop::Stop;
 

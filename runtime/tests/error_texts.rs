@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use expect_test::expect_file;
 use kakehi::config::{self, Config, finding::Finding};
-use kakehi::manifest;
+use kakehi::manifest::{self, files::Files};
 
 /// Every test file of a folder, in order of name.
 fn cases(folder: &str) -> Vec<PathBuf> {
@@ -75,7 +75,7 @@ fn s08_a_configuration_is_shown_with_its_defaults_and_without_its_secrets() {
 #[test]
 fn s15_every_faulty_manifest_is_told_all_of_its_faults() {
     for case in cases("manifest/invalid") {
-        let Err(findings) = manifest::load(&case) else {
+        let Err(findings) = manifest::load(&mut Files::of(&case)) else {
             panic!("{} was accepted", case.display());
         };
         expect_file![case.with_extension("err")]
@@ -87,8 +87,8 @@ fn s15_every_faulty_manifest_is_told_all_of_its_faults() {
 fn r36_rules_are_expanded_over_connectors_in_their_order() {
     for case in cases("manifest/valid") {
         let folder = case.parent().unwrap();
-        let (manifest, findings) =
-            manifest::load(&case).unwrap_or_else(|findings| panic!("{}", told(&findings, folder)));
+        let (manifest, findings) = manifest::load(&mut Files::of(&case))
+            .unwrap_or_else(|findings| panic!("{}", told(&findings, folder)));
         let mut text = told(&findings, folder);
         for rule in &manifest.rules {
             let (precedence, connector, name) = (rule.precedence(), rule.connector(), rule.name());

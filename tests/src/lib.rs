@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod company;
+pub mod daemon;
 pub mod fuzz;
 pub mod guests;
 pub mod installation;

@@ -1,6 +1,7 @@
 //! The product's own SCIM receiver as a target of tests that need no server beside them.
 
-use kakehi::delivery::receiver::Receiver;
+use kakehi::delivery::receiver::{LoggedRequest, Receiver};
+use serde_json::Value as Json;
 
 use crate::installation::TOKEN;
 
@@ -21,5 +22,20 @@ impl InProcess {
     pub fn users(&self) -> Vec<String> {
         let users = self.0.users();
         users.iter().filter_map(|user| Some(user["userName"].as_str()?.to_owned())).collect()
+    }
+
+    /// Titles of the users that have one, in the order in which the users were created.
+    pub fn titles(&self) -> Vec<String> {
+        let users = self.0.users();
+        users.iter().filter_map(|user| Some(user["title"].as_str()?.to_owned())).collect()
+    }
+
+    pub fn all(&self) -> Vec<Json> {
+        self.0.users()
+    }
+
+    /// Everything that it was asked, in order.
+    pub fn requests(&self) -> Vec<LoggedRequest> {
+        self.0.requests()
     }
 }

@@ -92,17 +92,17 @@ fn contained(body: &str, kind: &str, words: &str) {
 }
 
 #[test]
-fn a_trap_is_contained() {
+fn g08_g10_a_trap_is_contained_and_told() {
     contained("unreachable", "rule-trap", "trap");
 }
 
 #[test]
-fn an_endless_loop_is_stopped_at_its_deadline() {
+fn g09_an_endless_loop_is_stopped_at_its_deadline() {
     contained("(loop $l (br $l)) unreachable", "rule-trap", "deadline");
 }
 
 #[test]
-fn a_memory_eater_is_stopped_at_its_limit() {
+fn g09_a_memory_eater_is_stopped_at_its_limit() {
     contained(
         "(loop $l (br_if $l (i32.ne (memory.grow (i32.const 64)) (i32.const -1)))) unreachable",
         "rule-trap",
@@ -111,7 +111,7 @@ fn a_memory_eater_is_stopped_at_its_limit() {
 }
 
 #[test]
-fn an_undeclared_write_is_refused() {
+fn g06_an_undeclared_write_is_refused() {
     // The name of the flow is `ni`, of which the contract says nothing.
     contained(
         "(i32.store (i32.const 292) (i32.const 2)) (i32.store (i32.const 296) (i32.const 1))
@@ -122,7 +122,7 @@ fn an_undeclared_write_is_refused() {
 }
 
 #[test]
-fn a_module_that_imports_wasi_is_refused_by_name_before_anything_is_read() {
+fn g04_a_module_that_imports_wasi_is_refused_by_name_before_anything_is_read() {
     let server = InProcess::start();
     let foreign = module("unreachable").replacen(
         "(module",

@@ -2,6 +2,7 @@
 //! and 15.1, 15.9 to 15.11).
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use expect_test::{ExpectFile, expect, expect_file};
@@ -30,7 +31,7 @@ fn built(guest: &Guest) -> Option<Built> {
 }
 
 fn read_cases(path: &str) -> Vec<Case> {
-    cases::read(&fs::read_to_string(root().join(path)).unwrap())
+    cases::read(&fs::read_to_string(root().join(path)).expect("a file of cases"))
 }
 
 /// The conformance rule in this language: the same bytes as in every other.
@@ -38,7 +39,7 @@ fn conforms(word: &str) {
     let guest = conformance(word);
     let Some(module) = built(&guest) else { return };
     let stage = Stage::new();
-    let actor = stage.load(&module.bytes, "{}").unwrap();
+    let actor = stage.load(&module.bytes, "{}").expect("a guest that loads");
     let cases = read_cases("tests/guests/cases.yml");
     golden(&expect_file!["../guests/golden.txt"], &actor.perform(&cases));
     assert_eq!(actor.differences(&cases), Vec::<String>::new());
@@ -55,7 +56,7 @@ fn conforms(word: &str) {
     // Only Go's runtime asks for WASI, and gets the stub (G-04).
     assert_eq!(actor.warnings.len(), usize::from(word == "go"), "{:?}", actor.warnings);
 
-    let refused = stage.load(&module.bytes, r#"{"odd": 1}"#).err().unwrap();
+    let refused = stage.load(&module.bytes, r#"{"odd": 1}"#).err().expect("a refusal");
     assert_eq!(
         refused.to_string(),
         "the module refuses its configuration; it says: `unknown configuration` (K0508)"
@@ -128,26 +129,35 @@ fn a_rule_in_wat_takes_names_larger_than_its_first_memory() {
 
 /// `kakehi rules new`, the line of its README, and its own cases.
 fn begins(word: &str) {
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().expect("a folder");
     let folder = scratch.path().join("user-names");
-    let output = Command::new(product::program())
-        .args(["rules", "new", "--lang", word])
-        .arg(&folder)
-        .output()
-        .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let said = rules(&["new", "--lang", word, "user-names"], scratch.path());
     let language = language(word);
     if let Some(line) = language.build {
-        let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+        let readme = fs::read_to_string(folder.join("README.md")).expect("a README");
         assert!(readme.lines().any(|text| text == line), "{word}: the README builds otherwise");
         assert!(said.contains(line), "{said}");
     }
     let guest = Guest { language, name: "template", files: read_folder(&folder) };
     let Some(module) = built(&guest) else { return };
-    let actor = Stage::new().load(&module.bytes, "{}").unwrap();
-    let cases = fs::read_to_string(folder.join("cases.yml")).unwrap();
+    let actor = Stage::new().load(&module.bytes, "{}").expect("a guest that loads");
+    let cases = fs::read_to_string(folder.join("cases.yml")).expect("cases");
     assert_eq!(actor.differences(&cases::read(&cases)), Vec::<String>::new());
+    fs::write(folder.join(language.module), &module.bytes).expect("a module in its folder");
+    let pinned = rules(&["lock", "user-names/rule.yml"], scratch.path());
+    assert!(pinned.contains("1 of 1 pin written"), "{word}: {pinned}");
+    let tested = rules(&["test", "user-names"], scratch.path());
+    assert!(tested.contains(", 0 failed"), "{word}: {tested}");
+}
+
+/// A `kakehi rules` command that is expected to end well, in this folder.
+fn rules(arguments: &[&str], folder: &Path) -> String {
+    let mut command = Command::new(product::program());
+    command.arg("rules").args(arguments).current_dir(folder);
+    let output = command.output().expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    said
 }
 
 #[test]
@@ -208,25 +218,25 @@ fn a_folder_that_is_not_empty_is_refused_with_a_way_out() {
     let (code, said) = rules_new(&["--lang", "c", ".", "--name", "names"]);
     assert_eq!(code, Some(2));
     expect![[r#"
-        error: cannot make the rule: `.` is not empty (K0921)
+        error: cannot make the rule: `.` is not empty (K0931)
           hint: name a folder that does not exist yet
     "#]]
     .assert_eq(&said);
     let (code, said) = rules_new(&["--lang", "c", "Names"]);
     assert_eq!(code, Some(2));
     let expected = "error: cannot make the rule: `Names` cannot be the name of a rule: \
-                    it does not begin with a small letter (K0922)\n  \
+                    it does not begin with a small letter (K0932)\n  \
                     hint: say one such as `--name user-names`\n";
     assert_eq!(said, expected);
     let (code, said) = rules_new(&["--lang", "c", "."]);
     assert_eq!(code, Some(2));
     expect![[r#"
-        error: `.` has no name of its own (K0920)
+        error: `.` has no name of its own (K0930)
           hint: say `--name NAME`
     "#]]
     .assert_eq(&said);
     let (code, said) = rules_new(&["--lang", "c", "mine"]);
-    assert_eq!((code, said.contains("(K0923)")), (Some(2), true), "{said}");
+    assert_eq!((code, said.contains("(K0933)")), (Some(2), true), "{said}");
     let (code, said) = rules_new(&["--lang", "cobol", "names"]);
     assert_eq!((code, said.contains("assemblyscript")), (Some(2), true), "{said}");
 }

@@ -3,15 +3,12 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
+use kakehi_tests::daemon::until;
 use kakehi_tests::installation::{LDIF_MANIFEST, TOKEN, ldif_config};
 use kakehi_tests::product::{Product, contents, program};
 use kakehi_tests::receiver::InProcess;
 use serde_json::Value as Json;
-
-/// Longest wait for something that takes a fraction of a second on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn people(names: &[&str]) -> String {
     let person =
@@ -27,14 +24,6 @@ fn product(server: &InProcess) -> Product {
         ("manifest.yml", LDIF_MANIFEST),
         ("hr.ldif", &people(&["one"])),
     ])
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "{what} did not happen");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 #[test]

@@ -113,8 +113,17 @@ const ROOMS: &[Room] = &[
         may_name: &["edge", "config", "manifest", "connector", "delivery", "store", "sync"],
         except: &[],
     },
+    Room {
+        name: "authoring",
+        may_name: &["config", "manifest", "store"],
+        except: &["config::credential", "store::sqlite", "store::postgres"],
+    },
     Room { name: "scaffold", may_name: &[], except: &[] },
-    Room { name: "cli", may_name: &["service", "config", "manifest", "scaffold"], except: &[] },
+    Room {
+        name: "cli",
+        may_name: &["service", "config", "manifest", "authoring", "scaffold"],
+        except: &[],
+    },
 ];
 
 /// Released interfaces: a rule module built against one must work for ever.

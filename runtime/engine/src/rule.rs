@@ -3,9 +3,13 @@
 //! A [`RuleSet`] is made once, validated, and never changes; the engine trusts what the loader
 //! checked.
 
+mod digest;
+mod record;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+pub use self::record::{RuleMark, RulesRecord, Touched};
 use crate::object::{AttributeName, ClassName, ConnectorName, Value};
 use crate::scope::Scope;
 
@@ -114,6 +118,9 @@ pub struct Contract {
     pub parameters: BTreeSet<String>,
     pub writes: BTreeMap<AttributeName, WritePolicy>,
     pub volatile: bool,
+    /// After how many seconds the answer may be another by time alone: on whole multiples since 1970,
+    /// which meets midnight in every time zone. Only of volatile rules.
+    pub recheck_seconds: Option<u32>,
 }
 
 /// One pair of a join group: source side in the connector space, right side in the metaverse.
@@ -246,6 +253,13 @@ pub struct RuleSet {
 // === impl RuleSet ===
 
 impl RuleSet {
+    /// A rule set that knows its digest. Connectors and rules in their orders.
+    pub fn new(connectors: Vec<Connector>, rules: Vec<Rule>, compat: Compat) -> Self {
+        let mut set = Self { digest: RulesetDigest(String::new()), connectors, rules, compat };
+        set.digest = digest::of(&set);
+        set
+    }
+
     pub fn rule(&self, id: RuleId) -> &Rule {
         &self.rules[id.0 as usize]
     }

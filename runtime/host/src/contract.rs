@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_of_a_contract_is_found_at_once() {
+    fn g06_g17_every_fault_of_a_contract_is_found_at_once() {
         let declared = DeclaredContract {
             reads: names(&["mail", "sn", "mail", "", "UserPassword;binary", "mslaps-password"]),
             reads_imported: names(&["unicodePwd"]),

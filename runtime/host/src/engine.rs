@@ -96,6 +96,9 @@ fn config(metered: bool) -> Config {
     config
         .wasm_features(FEATURES.complement(), false)
         .wasm_features(FEATURES, true)
+        // The code between the parts of a component needs it; guests themselves are validated
+        // without, before they get here.
+        .wasm_features(WasmFeatures::MULTI_MEMORY, true)
         .epoch_interruption(true)
         .consume_fuel(metered)
         .max_wasm_stack(STACK_BYTES_MAX)

@@ -18,13 +18,13 @@ pub struct LoadError {
 }
 
 impl LoadError {
-    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         // Much of it is quoted from modules: names of imports, versions, words.
         let message = clean(&message.into(), MESSAGE_BYTES_MAX);
         Self { code, message, hint: None }
     }
 
-    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }

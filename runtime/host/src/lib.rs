@@ -29,10 +29,12 @@ pub use engine::{BATCH_OBJECTS_MAX, DESCRIBE_TIME_DEFAULT, Options};
 pub use error::{HostError, LoadError};
 pub use limits::{LimitFault, Limits};
 pub use log::{GuestLevel, GuestLine, GuestLog, LogSink};
+pub use module::anatomy::{Anatomy, anatomy};
 pub use module::compile::COMPILE_TIME_DEFAULT;
 pub use module::file::{MODULE_BYTES_MAX, check_pin, read_module};
 pub use module::signature::{
-    SIGNATURE_BYTES_MAX, SignedBy, TrustedKeyError, TrustedKeys, check_signature, read_signature,
+    SIGNATURE_BYTES_MAX, SIGNATURE_SUFFIX, SignedBy, TrustedKeyError, TrustedKeys, check_signature,
+    read_signature,
 };
 pub use module::{CONFIG_BYTES_MAX, Host, LoadedModule, ModuleSpec};
 pub use ruleset::{Generation, RunRules};

@@ -1,6 +1,7 @@
 //! Loading: bytes and configuration in, a [`LoadedModule`] with its contract out (rules.md 5.2,
 //! steps 2 to 7). Start and reload take this one path.
 
+pub(crate) mod anatomy;
 mod cache;
 pub(crate) mod compile;
 pub(crate) mod file;

@@ -3,9 +3,11 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::cli::{Error, Outcome};
-use crate::service::failure::Failure;
-use crate::service::world;
+use crate::cli::{Error, Outcome, render};
+use crate::service::control::{self, Request};
+use crate::service::failure::{Failure, Kind};
+use crate::service::generations::{Generations, Index, Kept};
+use crate::service::{once, world};
 
 #[derive(clap::Subcommand)]
 pub enum Config {
@@ -17,6 +19,19 @@ pub enum Config {
     },
     /// Every value in force, defaults included; never a secret
     Show,
+    /// Tell the running service to take the files as they are now
+    Reload,
+    /// Go back to an earlier generation of the rules, until the files change again
+    Rollback {
+        /// Its number; without one, the generation before
+        generation: Option<u64>,
+    },
+    /// The generations of rules that are kept
+    Generations {
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// The JSON Schema of the configuration, or of the manifest
     Schema {
         /// Of the manifest
@@ -30,6 +45,9 @@ impl Config {
         let mut out = anstream::stdout().lock();
         let written = match self {
             Self::Check { online } => return check(config, online, &mut out),
+            Self::Reload => return reload(config),
+            Self::Rollback { generation } => return rollback(config, generation),
+            Self::Generations { json } => return generations(config, json, &mut out),
             Self::Show => {
                 let (config, _) = crate::config::load(config).map_err(Failure::of_findings)?;
                 writeln!(out, "{:#}", config.show())
@@ -42,8 +60,60 @@ impl Config {
     }
 }
 
+fn reload(config: &Path) -> Outcome {
+    let (loaded, _) = crate::config::load(config).map_err(Failure::of_findings)?;
+    match control::ask(&loaded.control, &Request::Reload)? {
+        Some(answer) => render::answer(&answer),
+        None => {
+            let message = format!("no service answers at `{}`", loaded.control.display());
+            Err(Failure::new(Kind::Temporary, "K0221", message)
+                .hint("without a service every command reads the files anew; `kakehi run` is one")
+                .into())
+        }
+    }
+}
+
+fn rollback(config: &Path, generation: Option<u64>) -> Outcome {
+    let (loaded, _) = crate::config::load(config).map_err(Failure::of_findings)?;
+    match control::ask(&loaded.control, &Request::Rollback { generation })? {
+        Some(answer) => render::answer(&answer),
+        None => render::answer(&once::rollback(config, generation)?),
+    }
+}
+
+fn generations(config: &Path, json: bool, out: &mut impl Write) -> Outcome {
+    let (loaded, _) = crate::config::load(config).map_err(Failure::of_findings)?;
+    let index = Generations::of(&loaded.state.path).index()?;
+    let written = match json {
+        true => writeln!(out, "{:#}", serde_json::json!(index)),
+        false => list(&index, out),
+    };
+    written.map_err(Error::Output)?;
+    Ok(0)
+}
+
+fn list(index: &Index, out: &mut impl Write) -> std::io::Result<()> {
+    if index.kept.is_empty() {
+        writeln!(out, "no rules were in force yet")?;
+    }
+    for kept in &index.kept {
+        let mark = if index.active == Some(kept.number) { "*" } else { " " };
+        let ruleset: String = kept.ruleset.chars().take(12).collect();
+        let Kept { number, since, by, .. } = kept;
+        writeln!(out, "{mark} {number:>5}  since {since}  by {by:<8}  rules {ruleset}")?;
+    }
+    if let Some(stand_in) = &index.stand_in {
+        writeln!(
+            out,
+            "generation {} stands in for the files on disk: {}",
+            stand_in.number, stand_in.why
+        )?;
+    }
+    Ok(())
+}
+
 fn check(config: &Path, online: bool, out: &mut impl Write) -> Outcome {
-    let world = world::load(config)?;
+    let world = world::load_files(config)?;
     let mut print = || -> std::io::Result<()> {
         for warning in &world.warnings {
             writeln!(out, "{warning}")?;

@@ -22,7 +22,7 @@ pub struct Explain {
 
 impl Explain {
     pub fn execute(self, config: &Path) -> Outcome {
-        let world = world::load(config)?;
+        let world = world::load_to_look(config)?;
         let found = world.read_only()?.explain(&self.object)?;
         if found.is_empty() {
             let message = format!("nothing is known of `{}`", self.object);

@@ -23,6 +23,9 @@ pub struct Plan {
     /// Print the plan as JSON
     #[arg(long)]
     json: bool,
+    /// With the rules that lie on the disk, also while an earlier generation stands in for them
+    #[arg(long)]
+    candidate: bool,
     /// Exit with 3 if there is something to change
     #[arg(long)]
     detailed_exitcode: bool,
@@ -31,7 +34,8 @@ pub struct Plan {
 impl Plan {
     pub fn execute(self, config: &Path) -> Outcome {
         let mode = if self.full { PollMode::Full } else { PollMode::Delta };
-        let planned = once::plan(&world::load(config)?, mode)?;
+        let world = if self.candidate { world::load_files(config)? } else { world::load(config)? };
+        let planned = once::plan(&world, mode)?;
         if let Some(path) = &self.output {
             let mut file = BufWriter::new(File::create(path).map_err(Error::Output)?);
             render::plan_json(&planned, &mut file)?;

@@ -7,12 +7,28 @@ use std::io::Write;
 
 use serde_json::json;
 
-use crate::cli::Error;
+use crate::cli::{Error, Outcome};
 use crate::service::Report;
 use crate::service::RunId;
+use crate::service::control::Answer;
 
 pub use plan::{plan_json, plan_text};
 pub use story::story;
+
+/// What the service answered: a result to stdout, an error to stderr.
+pub fn answer(answer: &Answer) -> Outcome {
+    match answer.exit {
+        0 | 4 => {
+            let mut out = anstream::stdout().lock();
+            writeln!(out, "{}", answer.text).map_err(Error::Output)?;
+            if let Some(run) = answer.run {
+                writeln!(out, "`kakehi runs show {run}` tells more").map_err(Error::Output)?;
+            }
+        }
+        _ => anstream::eprintln!("{}", answer.text),
+    }
+    Ok(answer.exit)
+}
 
 /// What a cycle did.
 pub fn run(id: Option<RunId>, report: &Report, as_json: bool) -> Result<(), Error> {

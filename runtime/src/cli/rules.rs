@@ -1,121 +1,102 @@
-//! `kakehi rules`.
+//! `kakehi rules`: what a command means is in `authoring`; here it is called and printed.
 
+mod bench;
+mod check;
+mod list;
+mod lock;
 mod new;
+mod test;
 
-use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use kakehi_engine::rule::{Direction, LinkType, Rule};
-use serde_json::{Value as Json, json};
+use kakehi_host::HostError;
 
+use crate::authoring::select::Selection;
+use crate::authoring::{Refusal, Setting, Trouble};
 use crate::cli::{Error, Outcome};
-use crate::service::world;
+use crate::config::finding::Finding;
+use crate::service::failure::{Failure, Kind};
+
+/// The exit code of a check, a test or a lock that failed (rules.md 10.1).
+const FAILED: u8 = 78;
 
 #[derive(clap::Subcommand)]
 pub enum Rules {
     /// The rules in order of precedence, as they apply to each connector
-    List {
-        /// Print them as JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Load every rule with its module and say everything that is wrong
-    Check {
-        /// Print the findings as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    List(list::List),
+    /// Load rules with their modules: what they are, and everything that is wrong
+    Check(check::Check),
+    /// Run the test cases of rules
+    Test(test::Test),
+    /// Measure what rules cost
+    Bench(bench::Bench),
+    /// Write the SHA-256 of each module beside its path
+    Lock(lock::Lock),
     /// Begin a rule of your own: source, SDK, test cases, manifest fragment
     New(new::New),
 }
 
 impl Rules {
     pub fn execute(self, config: &Path) -> Outcome {
-        // It needs no installation.
-        if let Self::New(verb) = self {
-            return verb.execute();
+        match self {
+            Self::List(verb) => verb.execute(config),
+            Self::Check(verb) => verb.execute(config),
+            Self::Test(verb) => verb.execute(config),
+            Self::Bench(verb) => verb.execute(config),
+            Self::Lock(verb) => verb.execute(config),
+            // It needs no installation.
+            Self::New(verb) => verb.execute(),
         }
-        let world = world::load(config)?;
-        let mut out = anstream::stdout().lock();
-        let rules = &world.generation.rules.rules;
-        let written = match self {
-            Self::List { json: true } => {
-                writeln!(out, "{:#}", rules.iter().map(to_json).collect::<Json>())
+    }
+}
+
+/// Which rules a command is about, and how they are loaded.
+struct Meant {
+    selection: Selection,
+    /// The installation's; for a file of rules, that file.
+    manifest: PathBuf,
+    setting: Setting,
+}
+
+// === impl Meant ===
+
+impl Meant {
+    /// Reads the configuration only where a rule of the installation is meant.
+    fn new(argument: Option<&str>, config: &Path) -> Result<Self, Error> {
+        let selection = Selection::of(argument).map_err(Trouble::from)?;
+        if let Selection::File(path) = &selection {
+            let manifest = path.clone();
+            return Ok(Self { selection, manifest, setting: Setting::alone() });
+        }
+        let (config, _) = crate::config::load(config).map_err(Failure::of_findings)?;
+        let setting = Setting::of(&config.rules).map_err(Failure::of_findings)?;
+        Ok(Self { selection, manifest: config.manifest, setting })
+    }
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Findings(findings) => Self::of_findings(findings),
+            Trouble::Refusal(Refusal { usage, code, message, hint }) => {
+                let kind = if usage { Kind::Usage } else { Kind::Config };
+                Self::new(kind, code, message).hint(hint)
             }
-            Self::List { json: false } => rules.iter().try_for_each(|rule| line(rule, &mut out)),
-            Self::Check { json: true } => {
-                let warnings: Vec<String> =
-                    world.warnings.iter().map(ToString::to_string).collect();
-                writeln!(out, "{:#}", json!({"rules": rules.len(), "warnings": warnings}))
-            }
-            Self::Check { json: false } => check(&world, &mut out),
-            Self::New(_) => Ok(()),
-        };
-        written.map_err(Error::Output)?;
-        Ok(0)
+        }
     }
 }
 
-fn check(world: &world::World, out: &mut impl Write) -> std::io::Result<()> {
-    for warning in &world.warnings {
-        writeln!(out, "{warning}")?;
+fn no_host(error: &HostError) -> Failure {
+    Failure::new(Kind::Internal, "K0500", format!("cannot start the rule host: {error}"))
+}
+
+/// Errors among findings end a command; warnings go to stderr, beside its result.
+fn heed(findings: Vec<Finding>) -> Result<(), Failure> {
+    if findings.iter().any(Finding::is_error) {
+        return Err(Failure::of_findings(findings));
     }
-    let rules = &world.generation.rules;
-    writeln!(out, "{} rules, generation {}", rules.rules.len(), rules.digest)
-}
-
-fn direction(rule: &Rule) -> &'static str {
-    match rule.direction {
-        Direction::Inbound => "inbound",
-        Direction::Outbound => "outbound",
+    for warning in findings {
+        anstream::eprintln!("{warning}");
     }
-}
-
-fn link(rule: &Rule) -> &'static str {
-    match rule.link {
-        LinkType::Join => "join",
-        LinkType::StickyJoin => "sticky-join",
-        LinkType::Provision => "provision",
-    }
-}
-
-/// What is needed to know a rule (R2).
-fn line(rule: &Rule, out: &mut impl Write) -> std::io::Result<()> {
-    let (from, to) = match rule.direction {
-        Direction::Inbound => (&rule.cs_class, &rule.mv_class),
-        Direction::Outbound => (&rule.mv_class, &rule.cs_class),
-    };
-    let digest: String = rule.module.sha256.chars().take(12).collect();
-    writeln!(
-        out,
-        "{:<8} {:>4}  {:<9}  {} -> {}  {}  {}  {} {digest}",
-        direction(rule),
-        rule.precedence,
-        link(rule),
-        from,
-        to,
-        rule.connector,
-        rule.name,
-        rule.module.source,
-    )
-}
-
-fn to_json(rule: &Rule) -> Json {
-    let names = |names: &mut dyn Iterator<Item = String>| names.collect::<Vec<_>>();
-    json!({
-        "name": rule.name,
-        "tag": rule.tag.to_string(),
-        "direction": direction(rule),
-        "precedence": rule.precedence,
-        "connector": rule.connector.as_str(),
-        "connector_type": rule.cs_class.as_str(),
-        "metaverse_type": rule.mv_class.as_str(),
-        "link": link(rule),
-        "module": rule.module.source,
-        "module_sha256": rule.module.sha256,
-        "config_sha256": rule.module.config_sha256,
-        "reads": names(&mut rule.contract.reads.iter().map(ToString::to_string)),
-        "writes": names(&mut rule.contract.writes.keys().map(ToString::to_string)),
-        "volatile": rule.contract.volatile,
-    })
+    Ok(())
 }

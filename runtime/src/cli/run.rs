@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::cli::Outcome;
-use crate::service::{supervise, world};
+use crate::service::supervise;
 
 #[derive(clap::Args)]
 pub struct Run {}
@@ -11,7 +11,7 @@ pub struct Run {}
 impl Run {
     #[expect(clippy::unused_self, reason = "every verb is executed alike")]
     pub fn execute(self, config: &Path) -> Outcome {
-        supervise::run(&world::load(config)?)?;
+        supervise::run(config)?;
         Ok(0)
     }
 }

@@ -33,7 +33,8 @@ pub enum Runs {
 
 impl Runs {
     pub fn execute(self, config: &Path) -> Outcome {
-        let store = world::load(config)?.read_only()?;
+        let (config, _) = crate::config::load(config).map_err(Failure::of_findings)?;
+        let store = world::state_read_only(&config)?;
         let mut out = anstream::stdout().lock();
         let written = match self {
             Self::List { limit, json } => {

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 pub(super) use self::file::{SecretFile, read};
 use super::check::WEAKENED;
+use super::environment;
 use super::finding::Findings;
 use super::raw::{CredentialKindRaw, CredentialRaw, SecretRaw};
 use super::secret::Secret;
@@ -175,7 +176,7 @@ fn one(
                 .at(mark)
                 .what(&what)
                 .hint("every child process inherits it; prefer `file`");
-            let bytes = environment(&variable);
+            let bytes = from_environment(&variable);
             (SecretSource::Env(variable), bytes)
         }
         _ => {
@@ -211,10 +212,8 @@ fn one(
     }
 }
 
-/// The environment's one door (style.md S-18).
-#[expect(clippy::disallowed_methods, reason = "this is the door: only secrets come through it")]
-fn environment(variable: &str) -> Result<Zeroizing<Vec<u8>>, String> {
-    match std::env::var(variable) {
+fn from_environment(variable: &str) -> Result<Zeroizing<Vec<u8>>, String> {
+    match environment::text(variable) {
         Ok(text) => Ok(Zeroizing::new(text.into_bytes())),
         Err(std::env::VarError::NotPresent) => Err(format!("`{variable}` is not set")),
         Err(std::env::VarError::NotUnicode(_)) => Err(format!("`{variable}` is not UTF-8")),

@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them: `60s`, `500ms`, `16MiB`.
+//! Durations, sizes and ceilings as people write them: `60s`, `500ms`, `16MiB`, `off`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,6 +17,11 @@ pub struct Span(pub Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct Size(pub u64);
+
+/// At most so many; `off`: any number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Written")]
+pub struct Ceiling(pub Option<u64>);
 
 #[derive(Debug, thiserror::Error)]
 #[error("`{written}` is no {what}: write a whole number and its unit, such as {examples}")]
@@ -160,6 +165,44 @@ impl JsonSchema for Size {
     }
 }
 
+// === impl Ceiling ===
+
+impl TryFrom<Written> for Ceiling {
+    type Error = String;
+
+    fn try_from(Written(written): Written) -> Result<Self, String> {
+        match written.as_str() {
+            "off" => Ok(Self(None)),
+            number => number.parse().map(|number| Self(Some(number))).map_err(|_| {
+                format!("`{written}` is no ceiling: write a whole number such as `100`, or `off`")
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Ceiling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(number) => number.fmt(f),
+            None => f.write_str("off"),
+        }
+    }
+}
+
+impl JsonSchema for Ceiling {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Ceiling".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "const": "off" }] })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +223,16 @@ mod tests {
             let size = Size::try_from(Written(text.to_owned())).unwrap();
             assert_eq!((size.0, size.to_string().as_str()), (bytes, text));
         }
+    }
+
+    #[test]
+    fn a_ceiling_is_a_number_or_off() {
+        for (text, ceiling) in [("off", None), ("0", Some(0)), ("100", Some(100))] {
+            let read = Ceiling::try_from(Written(text.to_owned())).unwrap();
+            assert_eq!((read, read.to_string().as_str()), (Ceiling(ceiling), text));
+        }
+        assert!(Ceiling::try_from(Written("none".to_owned())).is_err());
+        assert!(Ceiling::try_from(Written("-1".to_owned())).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::quantity::{Size, Span};
+use super::quantity::{Ceiling, Size, Span};
 use super::yaml::{At, Entries};
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -25,6 +25,23 @@ pub(super) struct ConfigRaw {
     pub import: ImportRaw,
     pub run: RunRaw,
     pub log: LogRaw,
+    pub control: ControlRaw,
+    pub http: HttpRaw,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ControlRaw {
+    /// The Unix socket over which the service is told what to do; by default in the state's folder.
+    pub socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct HttpRaw {
+    /// Where `/metrics`, `/healthz` and `/readyz` answer, such as `127.0.0.1:9464`; by default
+    /// nowhere.
+    pub listen: Option<At<String>>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -202,21 +219,37 @@ pub(super) enum CredentialKindRaw {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RulesRaw {
-    /// `pinned`: no module without its SHA-256. `open`: for authors of rules.
+    /// `pinned`: no module without its SHA-256. `signed`: besides, a minisign signature beside each
+    /// module. `open`: for authors of rules.
     pub policy: Option<At<PolicyRaw>>,
+    /// Whose signatures count under `signed`: minisign public keys, by a name for each.
+    pub trusted_keys: Entries<At<String>>,
     /// The folder of compiled modules.
     pub cache: Option<PathBuf>,
     /// Objects given to a rule at once.
     pub batch: Option<At<u32>>,
     pub limits: RuleLimitsRaw,
+    pub reload: ReloadRaw,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+/// How a running service takes changed rules.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ReloadRaw {
+    /// Whether changed files are noticed; without it the service waits to be told.
+    pub watch: Option<bool>,
+    /// How long files must have been left alone before they are read.
+    pub debounce: Option<At<Span>>,
+    /// Rules that would change more objects at the targets are held for approval; or `off`.
+    pub max_changes: Option<At<Ceiling>>,
+    /// How many generations of rules are kept for going back.
+    pub keep: Option<At<u32>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum PolicyRaw {
     Pinned,
-    /// Not built yet; named here so that it is refused in plain words.
-    #[schemars(skip)]
     Signed,
     Open,
 }

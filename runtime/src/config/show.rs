@@ -18,6 +18,8 @@ impl Config {
             "state": { "path": self.state.path },
             "credentials": mapping(&self.credentials, |name| name.as_str(), credential),
             "log": { "level": self.log.level.as_str() },
+            "control": { "socket": self.control },
+            "http": { "listen": self.http.map(|address| address.to_string()) },
         });
         if let (Value::Object(shown), Value::Object(rest)) = (&mut shown, rest) {
             shown.extend(rest);
@@ -43,7 +45,7 @@ impl Config {
         json!({
             "sources": mapping(&self.sources, |name| name.as_str(), source),
             "targets": mapping(&self.targets, |name| name.as_str(), target),
-            "rules": { "policy": self.rules.policy.as_str() },
+            "rules": { "policy": self.rules.policy.as_str(), "trusted_keys": keys(&self.rules) },
             "import": { "max_shrink": { "objects": shrink.objects, "percent": shrink.percent } },
             "run": { "max_errors": self.run.max_errors },
         })
@@ -149,6 +151,7 @@ fn credential(credential: &Credential) -> Value {
 fn rules(rules: &rules::Rules) -> Value {
     json!({
         "policy": rules.policy.as_str(),
+        "trusted_keys": keys(rules),
         "cache": rules.cache,
         "batch": rules.batch,
         "limits": {
@@ -156,7 +159,18 @@ fn rules(rules: &rules::Rules) -> Value {
             "time": rules.time.to_string(),
             "output": rules.output.to_string(),
         },
+        "reload": {
+            "watch": rules.reload.watch,
+            "debounce": rules.reload.debounce.to_string(),
+            "max_changes": rules.reload.max_changes.to_string(),
+            "keep": rules.reload.keep,
+        },
     })
+}
+
+fn keys(rules: &rules::Rules) -> Value {
+    let keys = rules.trusted_keys.iter().map(|(name, key)| (name.clone(), json!(key)));
+    Value::Object(keys.collect::<Map<_, _>>())
 }
 
 fn run(run: &limits::Run) -> Value {

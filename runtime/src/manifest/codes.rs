@@ -36,6 +36,10 @@ pub(super) const MERGE_CLASH: &str = "K0329";
 pub(super) const CANNOT_DISABLE: &str = "K0330";
 pub(super) const NOT_YET: &str = "K0331";
 pub(super) const CONFIG_FORM: &str = "K0332";
+pub(super) const LIMIT: &str = "K0333";
+
+/// Step 9 of loading a rule (rules.md 5.2).
+pub(super) const CASE_FAILED: &str = "K0512";
 
 /// Warnings.
 pub(super) const NO_CONNECTOR: &str = "K0340";
@@ -46,3 +50,4 @@ pub(super) const UNUSED_GROUP: &str = "K0344";
 pub(super) const UNUSED_WRITE: &str = "K0345";
 pub(super) const RECHECK: &str = "K0346";
 pub(super) const MODULE_NOTE: &str = "K0347";
+pub(super) const OPEN_TO_ALL: &str = "K0348";

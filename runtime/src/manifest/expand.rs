@@ -250,6 +250,7 @@ fn push(
 
 #[cfg(test)]
 mod tests {
+    use crate::manifest::files::Files;
     use std::fs;
 
     use kakehi_engine::rule::Direction;
@@ -271,8 +272,8 @@ rules:
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("manifest.yml");
         fs::write(&path, format!("version: 1\nconnectors: {connectors}\n{RULES}")).unwrap();
-        let (manifest, _) =
-            crate::manifest::load(&path).unwrap_or_else(|findings| panic!("{}", findings[0]));
+        let (manifest, _) = crate::manifest::load(&mut Files::of(&path))
+            .unwrap_or_else(|findings| panic!("{}", findings[0]));
         assert!(manifest.rules.iter().all(|rule| rule.draft.direction == Direction::Inbound));
         let shown = |rule: &crate::manifest::ManifestRule| {
             format!("{} {}@{}", rule.precedence, rule.draft.tag, rule.connector)

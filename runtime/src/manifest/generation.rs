@@ -3,26 +3,27 @@
 //!
 //! Start and reload take this one path.
 
-mod digest;
+mod admission;
+pub mod alone;
 mod module;
 mod path;
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kakehi_engine::object::{ClassName, ConnectorName};
 use kakehi_engine::rule::{
     Connector, ConnectorKind, Contract, Direction, Merge, ModuleIdentity, OnDelete, Rule, RuleSet,
-    RuleTag, RulesetDigest, TargetClass, Thresholds,
+    RuleTag, TargetClass, Thresholds,
 };
 use kakehi_host::{Host, Limits, LoadedModule};
 
+pub use self::admission::Admission;
 use self::module::Modules;
 use super::codes::{BAD_PATH, CANNOT_DISABLE, CONNECTORS_DIFFER, MERGE_CLASH, UNKNOWN_CLASS};
-use super::{Manifest, ManifestConnector, ManifestRule, PURPOSE};
+use super::files::Files;
+use super::{Manifest, ManifestConnector, ManifestRule, PURPOSE, cases};
 use crate::config::finding::{Finding, Findings};
-use crate::config::rules::Policy;
 use crate::config::system::SystemKind;
 
 /// What a run works with: rules, and the module of each by its
@@ -40,7 +41,7 @@ pub struct Surroundings<'a> {
     /// The object types of every target.
     pub classes: &'a BTreeMap<ConnectorName, BTreeMap<ClassName, TargetClass>>,
     pub thresholds: &'a BTreeMap<ConnectorName, Thresholds>,
-    pub policy: Policy,
+    pub admission: &'a Admission,
     /// What a rule may take where the manifest says nothing else.
     pub limits: Limits,
 }
@@ -50,23 +51,29 @@ pub struct Surroundings<'a> {
 /// Gives: the generation and the warnings. Errors: everything that is wrong, in the order of the
 /// files; faults of the manifest hide those of the modules, which would be loaded for nothing.
 pub fn load(
-    path: &Path,
+    files: &mut Files,
     surroundings: &Surroundings<'_>,
     host: &Host,
 ) -> Result<(Generation, Vec<Finding>), Vec<Finding>> {
-    let (manifest, mut all) = super::load(path)?;
-    let mut findings = Findings::new(path, PURPOSE);
+    let (manifest, mut all) = super::load(files)?;
+    let mut findings = Findings::new(files.main(), PURPOSE);
     let connectors = connectors(&manifest, surroundings, &mut findings);
-    let mut modules = Modules::new(path, host, surroundings);
+    let mut modules = Modules::new(files, host, surroundings);
     let mut rules = vec![];
     let mut loaded = vec![];
+    let mut tested = BTreeSet::new();
     for rule in &manifest.rules {
         let on_delete = on_delete(rule, surroundings, &mut findings);
         let Some((module, contract)) = modules.load(rule, &mut findings) else { continue };
         if rule.draft.direction == Direction::Outbound {
             paths(rule, &contract, &mut findings);
         }
-        rules.push(engine_rule(rule, on_delete, contract, &module));
+        let engine_rule = engine_rule(rule, on_delete, contract, &module);
+        // The cases do not know of connectors: what holds on one holds on all.
+        if tested.insert((&rule.draft.origin.file, rule.draft.origin.mark)) {
+            cases::check(&rule.draft, &engine_rule, &module, &mut findings);
+        }
+        rules.push(engine_rule);
         loaded.push(module);
     }
     if !findings.has_errors() {
@@ -80,18 +87,11 @@ pub fn load(
     if failed {
         return Err(all);
     }
-    let mut rules = RuleSet {
-        digest: RulesetDigest(String::new()),
-        connectors,
-        rules,
-        compat: manifest.compat,
-    };
-    rules.digest = digest::of(&rules);
+    let rules = RuleSet::new(connectors, rules, manifest.compat);
     let modules = kakehi_host::Generation::new(loaded);
     Ok((Generation { rules: Arc::new(rules), modules }, all))
 }
 
-/// The connectors of the manifest must be those of the configuration.
 /// Whether a configured system can be what the manifest says. A file can hold the entries of any
 /// directory.
 fn stands_for(configured: SystemKind, kind: SystemKind) -> bool {
@@ -99,6 +99,7 @@ fn stands_for(configured: SystemKind, kind: SystemKind) -> bool {
     file_of_a_directory || configured.is_a(kind) || kind.is_a(configured)
 }
 
+/// The connectors of the manifest must be those of the configuration.
 fn connectors(
     manifest: &Manifest,
     surroundings: &Surroundings<'_>,
@@ -254,6 +255,8 @@ fn merge_clashes(drafts: &[ManifestRule], rules: &[Rule], findings: &mut Finding
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
 
     use expect_test::{Expect, expect};
     use kakehi_host::Options;
@@ -267,7 +270,7 @@ mod tests {
     struct World {
         folder: tempfile::TempDir,
         classes: BTreeMap<ConnectorName, BTreeMap<ClassName, TargetClass>>,
-        policy: Policy,
+        admission: Admission,
     }
 
     impl World {
@@ -278,7 +281,7 @@ mod tests {
             let user = TargetClass { disable, ..TargetClass::default() };
             let of_portal = [("User".into(), user), ("Group".into(), TargetClass::default())];
             let classes = [("portal".into(), of_portal.into())].into();
-            Self { folder, classes, policy: Policy::Pinned }
+            Self { folder, classes, admission: Admission::Pinned }
         }
 
         fn load(&self, rules: &str) -> Result<(Generation, Vec<Finding>), Vec<Finding>> {
@@ -298,10 +301,10 @@ mod tests {
                 ],
                 classes: &self.classes,
                 thresholds: &BTreeMap::new(),
-                policy: self.policy,
+                admission: &self.admission,
                 limits: Limits::default(),
             };
-            load(&path, &surroundings, &Host::new(Options::default()).unwrap())
+            load(&mut Files::of(&path), &surroundings, &Host::new(Options::default()).unwrap())
         }
 
         fn findings(&self, rules: &str, expected: &Expect) {
@@ -368,8 +371,71 @@ mod tests {
         let other = INBOUND.replace("PINNED", "{path: rule.wat, sha256: \"00\"}");
         let mut world = World::new();
         assert_eq!(world.load(&other).err().map(|findings| findings[0].code), Some("K0502"));
-        world.policy = Policy::Open;
+        world.admission = Admission::Open;
         assert!(world.load(&other).is_ok());
+    }
+
+    /// A module that minisign 0.11 signed; the secret key is gone.
+    const SIGNED: [(&str, &str); 2] = [
+        ("signed.wat", include_str!("../../tests/manifest/signed/rule.wat")),
+        ("signed.wat.minisig", include_str!("../../tests/manifest/signed/rule.wat.minisig")),
+    ];
+    const TEAM: &str = "RWQn7spY8DlOuGHyaL5EcqNKEeVIHI9jeremDmodv+S/n5dAuNt3DatS";
+
+    #[test]
+    fn k0515_under_the_signed_policy_a_module_needs_its_pin_and_a_signature() {
+        let mut world = World::new();
+        world.admission =
+            Admission::Signed(kakehi_host::TrustedKeys::parse(&[("team", TEAM)]).unwrap());
+        let code = |rules: &str| world.load(rules).err().map(|findings| findings[0].code);
+        for (name, content) in SIGNED {
+            fs::write(world.folder.path().join(name), content).unwrap();
+        }
+        let sha256: String =
+            Sha256::digest(SIGNED[0].1).iter().map(|byte| format!("{byte:02x}")).collect();
+        let pinned = format!("{{path: signed.wat, sha256: {sha256}}}");
+        assert_eq!(code(&INBOUND.replace("PINNED", &pinned)), None);
+        assert_eq!(code(&INBOUND.replace("PINNED", "{path: signed.wat}")), Some("K0502"));
+        // Pinned, but nobody signed it.
+        assert_eq!(code(INBOUND), Some("K0515"));
+        // What came with the program needs neither.
+        assert_eq!(code(&INBOUND.replace("PINNED", "'builtin:declarative'")), None);
+        fs::remove_file(world.folder.path().join("signed.wat.minisig")).unwrap();
+        assert_eq!(code(&INBOUND.replace("PINNED", &pinned)), Some("K0515"));
+    }
+
+    #[test]
+    fn a_module_that_anybody_may_replace_is_a_finding() {
+        let world = World::new();
+        let codes = || {
+            let (_, findings) = world.load(INBOUND).unwrap_or_else(|found| panic!("{}", found[0]));
+            findings.iter().map(|finding| finding.code).collect::<Vec<_>>()
+        };
+        let mode = |path: &str, mode: u32| {
+            let path = world.folder.path().join(path);
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode("rule.wat", 0o644);
+        assert!(codes().is_empty());
+        mode("rule.wat", 0o666);
+        assert_eq!(codes(), ["K0348"]);
+        mode("rule.wat", 0o644);
+        mode("", 0o777);
+        assert_eq!(codes(), ["K0348"]);
+        mode("", 0o1777);
+        assert!(codes().is_empty());
+    }
+
+    #[test]
+    fn g09_no_rule_may_have_more_than_the_ceiling() {
+        let limited = |limits: &str| {
+            let rules = INBOUND.replace("module:", &format!("limits: {limits}, module:"));
+            World::new().load(&rules).err().map(|findings| findings[0].code)
+        };
+        assert_eq!(limited("{memory: 512MiB, time: 60s, output: 64MiB, fuel: 1000000}"), None);
+        for limits in ["{memory: 513MiB}", "{time: 61s}", "{output: 65MiB}", "{fuel: 0}"] {
+            assert_eq!(limited(limits), Some("K0333"), "{limits}");
+        }
     }
 
     #[test]
@@ -434,7 +500,7 @@ mod tests {
 
     /// The rules that ship, with the module that ships.
     #[test]
-    fn r39_the_default_rules_load() {
+    fn g16_r39_the_default_rules_load() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/default/manifest.yml");
         let mut classes = World::new().classes;
         let of_portal = classes.pop_first().map(|(_, classes)| classes).unwrap_or_default();
@@ -447,12 +513,12 @@ mod tests {
             ],
             classes: &classes,
             thresholds: &BTreeMap::new(),
-            policy: Policy::Pinned,
+            admission: &Admission::Pinned,
             limits: Limits::default(),
         };
         let host = Host::new(Options::default()).unwrap();
-        let (generation, findings) =
-            load(&path, &surroundings, &host).unwrap_or_else(|findings| panic!("{}", findings[0]));
+        let (generation, findings) = load(&mut Files::of(&path), &surroundings, &host)
+            .unwrap_or_else(|findings| panic!("{}", findings[0]));
         assert_eq!(findings, []);
         let shown: String = generation
             .rules

@@ -2,11 +2,13 @@
 //! expanded.
 
 mod scalar;
+mod value;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) use self::scalar::{ModuleRaw, Scalar, WritesRaw};
+pub(super) use self::value::{ExpectedRaw, GivenRaw};
 use crate::config::quantity::{Size, Span};
 use crate::config::yaml::{At, Entries};
 
@@ -250,24 +252,33 @@ pub(super) struct RuleLimitsRaw {
 /// One case: an object as the rule sees it, and what the rule must answer (rules.md 10.2).
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(title = "Kakehi rule test case")]
 pub(super) struct TestRaw {
     pub name: Option<String>,
-    /// A file with more cases; alone.
-    pub file: Option<String>,
+    /// A file with a list of more cases, relative to this file; alone.
+    pub file: Option<At<String>>,
+    /// The object type; by default `from` of the rule.
     pub class: Option<String>,
-    pub r#in: Option<Entries<serde_json::Value>>,
-    pub imported: Entries<serde_json::Value>,
+    /// Attributes that the rule reads.
+    pub r#in: Option<Entries<GivenRaw>>,
+    /// Confirmed attributes, of what the rule reads of those.
+    pub imported: Entries<GivenRaw>,
+    /// Values of the parameters that the rule reads.
     pub parameters: Entries<Scalar>,
-    pub now: Option<String>,
-    pub out: Option<Entries<serde_json::Value>>,
+    /// The instant of the run in UTC, for rules that ask for it: `2026-04-01T00:00:00Z`.
+    pub now: Option<At<String>>,
+    /// What the rule must contribute; instead of `skip` and `fail`.
+    pub out: Option<Entries<ExpectedRaw>>,
+    /// Whether writes that `out` does not name may be anything.
     pub partial: bool,
+    /// The reason for which the rule must skip the object.
     pub skip: Option<String>,
+    /// How the rule must refuse the object.
     pub fail: Option<FailRaw>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "cases are only checked for their form when rules are loaded")]
 pub(super) struct FailRaw {
     #[serde(default)]
     pub attribute: Option<String>,

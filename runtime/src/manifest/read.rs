@@ -1,10 +1,13 @@
 //! The files of a manifest: the main file and what it includes flow in, everything typed flows out.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use super::cases::{self, Case};
 use super::codes::{FLAWS, INCLUDE, VERSION};
+use super::files::Files;
 use super::raw::{FragmentRaw, ManifestRaw, RuleRaw};
 use crate::config::finding::{Findings, key_path};
 use crate::config::yaml::{self, At, Mark, Node, Shape, Step};
@@ -20,14 +23,19 @@ pub(super) struct Located {
     pub file: PathBuf,
     pub mark: Mark,
     pub raw: RuleRaw,
+    pub cases: Arc<[Case]>,
 }
 
 /// Reads a manifest and its fragments. Notes every flaw of every file.
 ///
 /// Gives: the main file, and all rules in order: those of the fragments in the order of `include`,
 /// then its own. `None` where the main file cannot be made out.
-pub(super) fn read(path: &Path, findings: &mut Findings) -> Option<(ManifestRaw, Vec<Located>)> {
-    let mut manifest: ManifestRaw = file(path, findings)?;
+pub(super) fn read(
+    files: &mut Files,
+    findings: &mut Findings,
+) -> Option<(ManifestRaw, Vec<Located>)> {
+    let path = &files.main().to_owned();
+    let mut manifest: ManifestRaw = file(path, files, findings)?;
     if manifest.version.value != VERSION_KNOWN {
         findings
             .error(VERSION, format_args!("version `{}` is not known", manifest.version.value))
@@ -36,12 +44,17 @@ pub(super) fn read(path: &Path, findings: &mut Findings) -> Option<(ManifestRaw,
         return None;
     }
     let own = std::mem::take(&mut manifest.rules);
-    let mut rules = fragments(path, &manifest.include, findings);
-    rules.extend(located(path, own));
+    let mut rules = fragments(path, &manifest.include, files, findings);
+    rules.extend(located(path, own, files, findings));
     Some((manifest, rules))
 }
 
-fn fragments(path: &Path, include: &[At<String>], findings: &mut Findings) -> Vec<Located> {
+fn fragments(
+    path: &Path,
+    include: &[At<String>],
+    files: &mut Files,
+    findings: &mut Findings,
+) -> Vec<Located> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut rules = vec![];
     for (index, name) in include.iter().enumerate() {
@@ -64,20 +77,28 @@ fn fragments(path: &Path, include: &[At<String>], findings: &mut Findings) -> Ve
             break;
         } else {
             let fragment = folder.join(&name.value);
-            if let Some(FragmentRaw { rules: own }) = file(&fragment, findings) {
-                rules.extend(located(&fragment, own));
+            if let Some(FragmentRaw { rules: own }) = file(&fragment, files, findings) {
+                rules.extend(located(&fragment, own, files, findings));
             }
         }
     }
     rules
 }
 
-fn located(file: &Path, rules: Vec<RuleRaw>) -> impl Iterator<Item = Located> {
-    rules.into_iter().map(|raw| Located { file: file.to_owned(), mark: raw.name.mark, raw })
+fn located(
+    file: &Path,
+    rules: Vec<RuleRaw>,
+    files: &mut Files,
+    findings: &mut Findings,
+) -> impl Iterator<Item = Located> {
+    rules.into_iter().map(move |raw| {
+        let cases = cases::of(&raw, file, files, findings).into();
+        Located { file: file.to_owned(), mark: raw.name.mark, raw, cases }
+    })
 }
 
-fn file<T: DeserializeOwned>(path: &Path, findings: &mut Findings) -> Option<T> {
-    let text = match crate::config::read_text(path) {
+fn file<T: DeserializeOwned>(path: &Path, files: &mut Files, findings: &mut Findings) -> Option<T> {
+    let text = match files.text(path) {
         Ok(text) => text,
         Err(reason) => {
             findings
@@ -105,6 +126,17 @@ fn file<T: DeserializeOwned>(path: &Path, findings: &mut Findings) -> Option<T> 
         findings.flaw(flaw, FLAWS, what).file(path);
     }
     value
+}
+
+/// Reads a file of rules alone, or a manifest with everything it includes.
+pub(super) fn alone(files: &mut Files, findings: &mut Findings) -> Option<Vec<Located>> {
+    let path = &files.main().to_owned();
+    let node = files.text(path).ok().and_then(|text| yaml::parse(&text).ok());
+    if node.is_some_and(|node| node.get("version").is_some()) {
+        return read(files, findings).map(|(_, rules)| rules);
+    }
+    let FragmentRaw { rules } = file(path, files, findings)?;
+    Some(located(path, rules, files, findings).collect())
 }
 
 /// What a path below `rules` is about, in the words of the file.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kakehi_engine::object::AttributeName;
@@ -11,10 +12,10 @@ use kakehi_engine::rule::{
     Direction, JoinClause, JoinGroup, LinkType, Merge, OnDelete, OnScopeExit, WritePolicy,
 };
 
-use super::codes::{CONFIG_FORM, DOUBLED, EMPTY_GROUP, TEST_FORM, UNKNOWN_MODULE};
+use super::cases::Case;
+use super::codes::{CONFIG_FORM, DOUBLED, EMPTY_GROUP, UNKNOWN_MODULE};
 use super::raw::{
-    DirectionRaw, LinkRaw, MergeRaw, ModuleRaw, OnDeleteRaw, OnScopeExitRaw, RuleLimitsRaw,
-    RuleRaw, TestRaw,
+    DirectionRaw, LinkRaw, MergeRaw, ModuleRaw, OnDeleteRaw, OnScopeExitRaw, RuleLimitsRaw, RuleRaw,
 };
 use super::read::Located;
 use super::scope::{self, ScopeDraft};
@@ -73,6 +74,8 @@ pub(super) struct RuleDraft {
     pub limits: RuleLimits,
     pub recheck: Option<(Duration, Mark)>,
     pub password_sync: bool,
+    /// What it must answer, in order.
+    pub cases: Arc<[Case]>,
 }
 
 /// A rule as the place of findings.
@@ -130,14 +133,13 @@ impl RuleDraft {
     /// Takes a rule as typed. Notes what is wrong with it alone; the result is only of use without
     /// errors.
     pub fn new(located: &Located, findings: &mut Findings) -> Self {
-        let Located { file, mark, raw } = located;
+        let Located { file, mark, raw, cases } = located;
         let spot = Spot { file, name: &raw.name.value };
         let name_mark = raw.name.mark;
         let (cs, mv) = match raw.direction {
             DirectionRaw::Inbound => (&raw.from, &raw.to),
             DirectionRaw::Outbound => (&raw.to, &raw.from),
         };
-        tests(raw, &spot, findings);
         Self {
             origin: Origin { file: file.clone(), mark: *mark },
             module_mark: raw.module.mark,
@@ -167,6 +169,7 @@ impl RuleDraft {
             limits: limits(&raw.limits),
             recheck: raw.recheck.as_ref().map(|at| (at.value.0, at.mark)),
             password_sync: raw.password_sync,
+            cases: Arc::clone(cases),
         }
     }
 }
@@ -267,27 +270,5 @@ fn limits(raw: &RuleLimitsRaw) -> RuleLimits {
         time: raw.time.as_ref().map(|time| time.value.0),
         output_bytes: raw.output.as_ref().map(|size| size.value.0),
         fuel: raw.fuel,
-    }
-}
-
-/// A case has an input and exactly one expectation, or is a file of cases.
-fn tests(raw: &RuleRaw, spot: &Spot<'_>, findings: &mut Findings) {
-    for test in &raw.tests {
-        let TestRaw { r#in, out, skip, fail, file, .. } = &test.value;
-        let expectations =
-            usize::from(out.is_some()) + usize::from(skip.is_some()) + usize::from(fail.is_some());
-        let sound = match file {
-            Some(_) => r#in.is_none() && expectations == 0,
-            None => r#in.is_some() && expectations == 1,
-        };
-        if !sound {
-            spot.error(
-                findings,
-                TEST_FORM,
-                "a test case is incomplete or contradictory",
-                test.mark,
-            )
-            .hint("write `in` and one of `out`, `skip` and `fail`; or `file` alone");
-        }
     }
 }

@@ -1,14 +1,18 @@
 //! The one-shot verbs: a cycle, a dry run, a reviewed plan.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use kakehi_engine::plan::{Plan, PlanId};
 use kakehi_engine::time::Timestamp;
 use tempfile::TempDir;
 
-use crate::edge::{PollMode, TargetReader};
+use crate::edge::{Clock as _, PollMode, TargetReader};
+use crate::service::clock::SystemClock;
+use crate::service::control::Answer;
 use crate::service::failure::{Failure, Kind};
-use crate::service::world::World;
+use crate::service::generations::{Entered, Generations, StandIn};
+use crate::service::world::{self, World};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{RunId, RunRecord, Store};
 use crate::sync::{self, Order, Parts, Report, Stop};
@@ -18,13 +22,48 @@ use crate::sync::{self, Order, Parts, Report, Stop};
 /// Errors: the state is in use, or something that ends the cycle before its report.
 pub fn once(world: &World, mode: PollMode) -> Result<(Option<RunId>, Report), Failure> {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&world.config.state.path)?);
-    cycle(world, store, "once", Order { mode, approved: None })
+    let done = cycle(world, store, "once", Order { mode, approved: None })?;
+    enter(world, "once")?;
+    Ok(done)
 }
 
 /// The cycle that carries out a reviewed plan, if it is what the present data give.
 pub fn apply(world: &World, plan: &PlanId) -> Result<(Option<RunId>, Report), Failure> {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&world.config.state.path)?);
-    cycle(world, store, "apply", Order { mode: PollMode::Delta, approved: Some(plan) })
+    let order = Order { mode: PollMode::Delta, approved: Some(plan) };
+    let done = cycle(world, store, "apply", order)?;
+    enter(world, "apply")?;
+    Ok(done)
+}
+
+/// Goes back to an earlier generation while no service runs: the next command works with it.
+pub fn rollback(config: &Path, generation: Option<u64>) -> Result<Answer, Failure> {
+    let (read, warnings) = crate::config::load(config).map_err(Failure::of_findings)?;
+    // Nobody else changes what is in force meanwhile.
+    let _lock = SqliteStore::open(&read.state.path)?;
+    let generations = Generations::of(&read.state.path);
+    let index = generations.index()?;
+    let number = index.choose(generation)?.number;
+    let host = Arc::new(world::host(&read)?);
+    let (_, files) = world::attempt(read, warnings, host);
+    let why = format!("somebody went back to generation {number}");
+    generations.stand_in(StandIn { number, instead_of: files.digest(), why })?;
+    Ok(Answer::done(format!("generation {number} is in force until the files change")))
+}
+
+/// What was worked with is a generation; one that stands in goes on doing so.
+fn enter(world: &World, by: &str) -> Result<(), Failure> {
+    let generations = Generations::of(&world.config.state.path);
+    let instead_of = generations.index()?.goes_on(&world.files);
+    let entered = Entered {
+        files: &world.files,
+        ruleset: &world.generation.rules.digest.0,
+        by,
+        instead_of: instead_of.as_ref(),
+        now: SystemClock.now(),
+        keep: world.config.rules.reload.keep,
+    };
+    generations.enter(&entered).map(|_| ())
 }
 
 fn cycle(

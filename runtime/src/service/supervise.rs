@@ -1,40 +1,50 @@
 //! `kakehi run`: cycles at intervals, until told to stop (service.md 1, 8).
+//!
+//! A run keeps the world it began with. Between two runs another one may take over.
 
+mod takeover;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
-use crate::edge::{Directory, PollMode, Target};
+use self::takeover::Runs;
 use crate::service::failure::{Failure, Kind};
-use crate::service::log;
-use crate::service::once::{record, runtime};
-use crate::service::world::World;
+use crate::service::once::runtime;
+use crate::service::picture::Picture;
+use crate::service::reload::{BetweenRuns, Reloading, Trigger};
+use crate::service::watch::Watch;
+use crate::service::world::{self, World};
+use crate::service::{control, http, log, metrics};
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
-use crate::sync::{self, Order, Parts, Report, Status, Stop};
+use crate::sync::Stop;
 
-/// Longest pause after failures, whatever the poll interval: the world may be well again sooner.
-const PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
+/// Triggers that wait for their turn: whoever comes later waits outside.
+const TRIGGERS_MAX: usize = 16;
 
 /// Runs until SIGTERM or SIGINT; ends then within the drain time of the configuration.
 ///
 /// Errors: the state is in use, or the configuration cannot be used. What fails later is logged and
 /// tried again: a daemon does not end because a server is down.
-pub fn run(world: &World) -> Result<(), Failure> {
+pub fn run(config: &Path) -> Result<(), Failure> {
+    let (world, picture) = world::load_with_picture(config)?;
     log::start(world.config.log.level.as_str());
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&world.config.state.path)?);
+    let world = Arc::new(takeover::reviewed_at_start(config, world, &picture)?);
     let stop = Stop::default();
-    let parts = world.parts(store, stop.clone(), false);
     let runtime = runtime()?;
-    let (config, ruleset) = (&parts.config, &parts.rules.digest);
-    tracing::info!(event_id = "SV001", %config, %ruleset, "started");
+    let (digest, ruleset) = (world.config.digest(), &world.generation.rules.digest);
+    tracing::info!(event_id = "SV001", config = digest, %ruleset, "started");
+    let drain_time = world.config.run.drain.0;
     let result: Result<bool, Failure> = runtime.block_on(async {
-        let targets = world.targets()?;
-        let mut sources = world.sources();
         let signals = stop_on_signal(stop.clone())?;
-        let served = serve(world, &parts, &mut sources, &targets);
-        let drained = drain(stop, world.config.run.drain.0);
+        let served = serve(config, world, picture, store, stop.clone()).await?;
+        let drained = drain(stop, drain_time);
         tokio::pin!(served, signals, drained);
         tokio::select! {
             () = &mut served => Ok(true),
@@ -49,13 +59,81 @@ pub fn run(world: &World) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Opens every door and gives the work itself, which ends when told to stop.
+async fn serve(
+    config: &Path,
+    world: Arc<World>,
+    picture: Picture,
+    store: Arc<dyn Store>,
+    stop: Stop,
+) -> Result<impl Future<Output = ()>, Failure> {
+    let (trigger, triggers) = mpsc::channel(TRIGGERS_MAX);
+    let (work, orders) = mpsc::channel(1);
+    let (publish, active) = watch::channel(Arc::clone(&world));
+    // They end with the work: whoever drops them stops them.
+    let mut doors = JoinSet::new();
+    doors.spawn(control::serve(&world.config.control, trigger.clone())?);
+    if let (Some(address), Some(handle)) = (world.config.http, metrics::start()) {
+        let (address, answering) = http::serve(address, handle).await?;
+        doors.spawn(answering);
+        tracing::info!(event_id = "SV014", %address, "metrics and health answer");
+    }
+    doors.spawn(reload_on_hangup(trigger)?);
+    let watched = world.config.rules.reload.watch.then_some(world.config.rules.reload.debounce.0);
+    let between_runs = Arc::new(BetweenRuns::default());
+    let mut runs = Runs::begin(world, store, stop, publish, Arc::clone(&between_runs))?;
+    let reloading = Reloading::new(config, picture, active, work, between_runs);
+    doors.spawn(keep_reloading(reloading, triggers, watched));
+    Ok(async move {
+        tracing::info!(event_id = "SV002", "ready");
+        runs.until_stopped(orders).await;
+        drop(doors);
+    })
+}
+
+/// Deals with triggers, and with changed files if they are watched, one after the other.
+async fn keep_reloading(
+    mut reloading: Reloading,
+    mut triggers: mpsc::Receiver<Trigger>,
+    watched: Option<Duration>,
+) {
+    loop {
+        let watch = match watched {
+            Some(_) => Watch::of(&reloading.folders()),
+            None => Watch::nothing(),
+        };
+        // Between the last look and the watch something may have happened.
+        if watched.is_some() && reloading.has_changed() {
+            watch.settled(watched.unwrap_or_default()).await;
+            reloading.handle(Trigger::Files).await;
+            continue;
+        }
+        tokio::select! {
+            trigger = triggers.recv() => match trigger {
+                Some(trigger) => reloading.handle(trigger).await,
+                None => return,
+            },
+            () = watch.something(watched.unwrap_or_default()), if watched.is_some() => {
+                reloading.handle(Trigger::Files).await;
+            }
+        }
+    }
+}
+
+/// SIGHUP asks for a reload (service.md 3.2).
+fn reload_on_hangup(triggers: mpsc::Sender<Trigger>) -> Result<impl Future<Output = ()>, Failure> {
+    let mut hangup = listen(SignalKind::hangup())?;
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            if triggers.send(Trigger::Signal).await.is_err() {
+                return;
+            }
+        }
+    })
+}
+
 /// The first signal asks for an end; the second one is the end.
 pub(crate) fn stop_on_signal(stop: Stop) -> Result<impl Future<Output = ()>, Failure> {
-    let listen = |kind| {
-        signal(kind).map_err(|error| {
-            Failure::new(Kind::Internal, "K0004", format!("cannot listen for signals: {error}"))
-        })
-    };
     let (mut term, mut int) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     Ok(async move {
         for _ in 0..2 {
@@ -71,76 +149,14 @@ pub(crate) fn stop_on_signal(stop: Stop) -> Result<impl Future<Output = ()>, Fai
     })
 }
 
+fn listen(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
+    signal(kind).map_err(|error| {
+        Failure::new(Kind::Internal, "K0004", format!("cannot listen for signals: {error}"))
+    })
+}
+
 /// Ends when the time to finish is over.
 async fn drain(stop: Stop, time: Duration) {
     stop.wait().await;
     tokio::time::sleep(time).await;
-}
-
-async fn serve(
-    world: &World,
-    parts: &Parts<'_>,
-    sources: &mut [Box<dyn Directory>],
-    targets: &[Arc<dyn Target>],
-) {
-    tracing::info!(event_id = "SV002", "ready");
-    let mut failures = 0;
-    while !parts.stop.is_set() {
-        let failed = match tick(parts, sources, targets).await {
-            Ok(report) => matches!(report.status, Status::Unavailable | Status::Refused),
-            Err(failure) => {
-                let code = failure.code;
-                tracing::error!(event_id = "RN001", code, "the run failed: {}", failure.message);
-                true
-            }
-        };
-        failures = if failed { failures + 1 } else { 0 };
-        let pause = pause(world.config.run.poll.0, failures);
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = parts.stop.wait() => {}
-        }
-    }
-}
-
-/// The poll interval, doubled with every failure in a row.
-fn pause(poll: Duration, failures: u32) -> Duration {
-    let longest = PAUSE_MAX.max(poll);
-    poll.saturating_mul(2u32.saturating_pow(failures.min(16))).min(longest)
-}
-
-/// One cycle. One that finds nothing to do leaves no trace but a line at `debug` (PF-11).
-async fn tick(
-    parts: &Parts<'_>,
-    sources: &mut [Box<dyn Directory>],
-    targets: &[Arc<dyn Target>],
-) -> Result<Report, Failure> {
-    let started = parts.clock.now();
-    let order = Order { mode: PollMode::Delta, approved: None };
-    let result = sync::cycle(parts, sources, targets, order).await.map_err(Failure::from);
-    let (run, report) = record(parts, "run", started, result)?;
-    match run {
-        Some(run) => summary(run.0, &report),
-        None => tracing::debug!("nothing to do"),
-    }
-    Ok(report)
-}
-
-/// One line per run, without names and values.
-fn summary(run_id: i64, report: &Report) {
-    let record = report.to_json();
-    let (counts, delivered) = (&record["counts"], &record["delivered"]);
-    let duration_ms = report.ended.0 - report.started.0;
-    let outcome = report.status.as_str();
-    if report.status == Status::Success {
-        tracing::info!(
-            event_id = "RN001", run_id, outcome, %counts, %delivered, duration_ms, "run finished"
-        );
-    } else {
-        let notes = report.notes.join("; ");
-        tracing::warn!(
-            event_id = if report.status.exit_code() == 5 { "RN002" } else { "RN001" },
-            run_id, outcome, %counts, %delivered, duration_ms, notes, "run finished"
-        );
-    }
 }

@@ -8,18 +8,22 @@ use kakehi_engine::object::{ClassName, ConnectorName};
 use kakehi_engine::rule::{TargetClass, Thresholds};
 use kakehi_host::Host;
 
+use crate::config::Config;
+use crate::config::finding::{Finding, Severity};
 use crate::config::quantity::Size;
 use crate::config::source::{self, Bind, LdapKind, Source};
 use crate::config::target::Target as TargetConfig;
-use crate::config::{Config, finding::Finding};
 use crate::connector::ldap::{self, LdapDirectory, LdapOptions, ServerKind, TlsOptions};
 use crate::connector::ldif::{LdifDirectory, LdifOptions, LdifSource};
 use crate::delivery::scim::{self, Profile, ScimOptions, ScimTarget};
 use crate::edge::{Directory, Target};
-use crate::manifest::generation::{self, Generation, Surroundings};
+use crate::manifest::files::Files;
+use crate::manifest::generation::{self, Admission, Generation, Surroundings};
 use crate::service::clock::SystemClock;
 use crate::service::failure::{Failure, Kind};
+use crate::service::generations::{Generations, Index, Kept, StandIn};
 use crate::service::log;
+use crate::service::picture::{self, Picture};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{ShrinkLimit, Store};
 use crate::sync::{Limits, Parts, Stop};
@@ -29,32 +33,142 @@ pub struct World {
     pub config: Config,
     pub generation: Generation,
     pub warnings: Vec<Finding>,
+    /// What the generation was made of.
+    pub files: Arc<Files>,
     digest: String,
-    /// The host of the modules: the clock of their deadlines lives as long as it.
-    _host: Host,
+    /// The clock of the modules' deadlines lives as long as their host.
+    pub(crate) host: Arc<Host>,
 }
 
-/// Reads configuration, manifest and modules.
+/// Reads configuration, manifest and modules, for work: the rules in force, which are those of an
+/// earlier generation while it stands in for the files.
 ///
 /// Errors: every finding, before anything is bound or connected (S-15).
 pub fn load(path: &Path) -> Result<World, Failure> {
-    let (config, mut warnings) = crate::config::load(path).map_err(Failure::of_findings)?;
-    let host = host(&config)?;
+    load_with_picture(path).map(|(world, _)| world)
+}
+
+/// As [`load`], with what the files on the disk looked like.
+pub(crate) fn load_with_picture(path: &Path) -> Result<(World, Picture), Failure> {
+    let outer = picture::outer(path);
+    let (config, warnings) = crate::config::load(path).map_err(Failure::of_findings)?;
+    let host = Arc::new(host(&config)?);
+    let generations = Generations::of(&config.state.path);
+    let index = generations.index()?;
+    let (world, files) = attempt(config, warnings, host);
+    let world = match &index.stand_in {
+        Some(stand_in) if stand_in.instead_of == files.digest() => {
+            let (config, warnings) = crate::config::load(path).map_err(Failure::of_findings)?;
+            kept(config, warnings, &generations, &index, stand_in)
+        }
+        _ => world,
+    };
+    Ok((world?, Picture::new(path, outer, files)))
+}
+
+/// As [`load`], for those who only look: where the files on the disk are refused, the generation
+/// that was in force last, which a running service still works with.
+pub fn load_to_look(path: &Path) -> Result<World, Failure> {
+    load(path).or_else(|refused| {
+        let (config, _) = crate::config::load(path).map_err(Failure::of_findings)?;
+        let generations = Generations::of(&config.state.path);
+        let index = generations.index()?;
+        let Some(last) = index.active.and_then(|number| index.kept(number)) else {
+            return Err(refused);
+        };
+        let host = Arc::new(host(&config)?);
+        from_files(config, vec![], Files::of(&generations.manifest(last)), host).0
+    })
+}
+
+/// Reads configuration, manifest and modules as they lie on the disk.
+///
+/// Errors: every finding.
+pub fn load_files(path: &Path) -> Result<World, Failure> {
+    let (config, warnings) = crate::config::load(path).map_err(Failure::of_findings)?;
+    let host = Arc::new(host(&config)?);
+    attempt(config, warnings, host).0
+}
+
+/// As [`load_files`], with a configuration that was read and a host that knows modules already.
+/// Gives the files of the manifest, also where they are refused.
+pub(crate) fn attempt(
+    config: Config,
+    warnings: Vec<Finding>,
+    host: Arc<Host>,
+) -> (Result<World, Failure>, Arc<Files>) {
+    let files = Files::of(&config.manifest);
+    from_files(config, warnings, files, host)
+}
+
+/// The generation that stands in for the files.
+fn kept(
+    config: Config,
+    mut warnings: Vec<Finding>,
+    generations: &Generations,
+    index: &Index,
+    stand_in: &StandIn,
+) -> Result<World, Failure> {
+    let kept = index.kept(stand_in.number).ok_or_else(|| {
+        let message = format!("generation {} is not kept any more", stand_in.number);
+        Failure::new(Kind::Config, "K0212", message)
+            .hint("change the manifest, or choose one of `kakehi config generations`")
+    })?;
+    warnings.push(Finding {
+        severity: Severity::Warning,
+        code: "K0213",
+        message: format!(
+            "generation {} stands in for the files on disk: {}",
+            kept.number, stand_in.why
+        ),
+        place: None,
+        hint: Some("it is over once the files change".into()),
+    });
+    let host = Arc::new(host(&config)?);
+    from_files(config, warnings, Files::of(&generations.manifest(kept)), host).0
+}
+
+/// The world of a kept generation, with the configuration as it is now.
+pub(crate) fn of_generation(path: &Path, kept: &Kept, host: Arc<Host>) -> Result<World, Failure> {
+    let (config, warnings) = crate::config::load(path).map_err(Failure::of_findings)?;
+    let manifest = Generations::of(&config.state.path).manifest(kept);
+    from_files(config, warnings, Files::of(&manifest), host).0
+}
+
+fn from_files(
+    config: Config,
+    mut warnings: Vec<Finding>,
+    mut files: Files,
+    host: Arc<Host>,
+) -> (Result<World, Failure>, Arc<Files>) {
+    let admission = match Admission::of(&config.rules) {
+        Ok(admission) => admission,
+        Err(faults) => return (Err(Failure::of_findings(faults)), Arc::new(files)),
+    };
     let surroundings = Surroundings {
         connectors: &config.connectors(),
         classes: &target_classes(&config),
         thresholds: &thresholds(&config),
-        policy: config.rules.policy,
+        admission: &admission,
         limits: rule_limits(&config),
     };
-    let (generation, found) =
-        generation::load(&config.manifest, &surroundings, &host).map_err(Failure::of_findings)?;
-    warnings.extend(found);
-    let digest = config.digest();
-    Ok(World { config, generation, warnings, digest, _host: host })
+    let generation = generation::load(&mut files, &surroundings, &host);
+    let files = Arc::new(files);
+    let read = Arc::clone(&files);
+    let world = generation.map_err(Failure::of_findings).map(|(generation, found)| {
+        warnings.extend(found);
+        let digest = config.digest();
+        World { config, generation, warnings, files, digest, host }
+    });
+    (world, read)
 }
 
-fn host(config: &Config) -> Result<Host, Failure> {
+/// The state, for looking at, of an installation whose rules need not be sound.
+pub fn state_read_only(config: &Config) -> Result<Box<dyn Store>, Failure> {
+    Ok(Box::new(SqliteStore::open_read_only(&config.state.path)?))
+}
+
+pub(crate) fn host(config: &Config) -> Result<Host, Failure> {
     let options = kakehi_host::Options {
         cache: Some(config.rules.cache.clone()),
         batch_objects_max: config.rules.batch as usize,
@@ -111,9 +225,24 @@ impl World {
         }
     }
 
+    /// Keys of the configuration that differ and take effect at the next start only.
+    pub(crate) fn restart_only(&self, next: &Self) -> Vec<&'static str> {
+        let (before, after) = (&self.config, &next.config);
+        let differing = [
+            ("state.path", before.state.path != after.state.path),
+            ("control.socket", before.control != after.control),
+            ("http.listen", before.http != after.http),
+            ("log.level", before.log.level != after.log.level),
+            ("rules.cache", before.rules.cache != after.rules.cache),
+            ("rules.batch", before.rules.batch != after.rules.batch),
+            ("rules.reload.watch", before.rules.reload.watch != after.rules.reload.watch),
+        ];
+        differing.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+
     /// The state, for looking at. Works while a daemon runs, too.
     pub fn read_only(&self) -> Result<Box<dyn Store>, Failure> {
-        Ok(Box::new(SqliteStore::open_read_only(&self.config.state.path)?))
+        state_read_only(&self.config)
     }
 
     /// Every source, in the order of the rule set's connectors.

@@ -20,6 +20,7 @@ mod object;
 mod open;
 mod records;
 mod references;
+mod rules;
 mod schema;
 mod stage;
 mod target;
@@ -34,7 +35,7 @@ use kakehi_engine::export::Export;
 use kakehi_engine::object::ConnectorName;
 use kakehi_engine::plan::{Plan, PlanId};
 use kakehi_engine::problem::Problem;
-use kakehi_engine::rule::RuleSet;
+use kakehi_engine::rule::{RuleSet, RulesRecord, Touched};
 use kakehi_engine::time::Timestamp;
 use kakehi_engine::view::Outcome;
 
@@ -136,8 +137,16 @@ impl Store for SqliteStore {
         })
     }
 
-    fn requeue_all(&self) -> std::result::Result<(), StoreError> {
-        self.write("queue all objects of", commit::requeue_all)
+    fn rules_record(&self) -> std::result::Result<Option<RulesRecord>, StoreError> {
+        self.read("read the rules from", rules::record)
+    }
+
+    fn adopt_rules(
+        &self,
+        record: &RulesRecord,
+        touched: &Touched,
+    ) -> std::result::Result<(), StoreError> {
+        self.write("note the rules in", |db| rules::adopt(db, record, touched))
     }
 
     fn queued_cs(&self, limit: usize) -> std::result::Result<Vec<CsId>, StoreError> {
@@ -157,12 +166,8 @@ impl Store for SqliteStore {
         self.write("commit a pass to", |db| commit::commit(db, outcome))
     }
 
-    fn basis(&self) -> std::result::Result<(Option<String>, Option<PlanId>), StoreError> {
-        self.read("read the basis of", export::basis)
-    }
-
-    fn set_ruleset(&self, digest: &str) -> std::result::Result<(), StoreError> {
-        self.write("note the rule set in", |db| export::set_ruleset(db, digest))
+    fn last_plan(&self) -> std::result::Result<Option<PlanId>, StoreError> {
+        self.read("read the last plan of", export::last_plan)
     }
 
     fn linked(&self) -> std::result::Result<BTreeMap<ConnectorName, u64>, StoreError> {

@@ -1,9 +1,11 @@
 //! Draining the queues through the engine, batch by batch, each batch one transaction.
 
+use kakehi_engine::rule::{RulesRecord, Touched};
 use kakehi_engine::synchronize;
 use kakehi_engine::view::Outcome;
 
 use crate::store::{StoreError, Totals};
+use crate::sync::cost::Costed;
 use crate::sync::report::{Report, StageName, Status};
 use crate::sync::{Parts, meter::Meter};
 
@@ -19,22 +21,24 @@ const BREAKER_PERCENT: u64 = 5;
 /// Rules whose results feed each other without end would otherwise hold a run for ever.
 const PASSES_MAX: u64 = 50;
 
-/// Evaluates everything that is queued. If the rules are not those of the last time, that is
-/// everything.
+/// Evaluates everything that is queued: what changed, and what other rules touch than those of the
+/// last time (G-12).
 ///
 /// Errors: the store failed. A broken rule or too many errors set the report's status.
 pub(crate) fn evaluate(parts: &Parts<'_>, report: &mut Report) -> Result<(), StoreError> {
     let meter = Meter::start();
     let store = &*parts.store;
-    let (ruleset, _) = store.basis()?;
-    let changed = ruleset.as_ref() != Some(&parts.rules.digest.0);
-    if changed && ruleset.is_some() {
-        store.requeue_all()?;
+    let rules = RulesRecord::of(&parts.rules, report.started);
+    let before = store.rules_record()?;
+    if before.as_ref() != Some(&rules) {
+        let touched = before.map_or(Touched::Everything, |before| before.touched(&rules));
+        store.adopt_rules(&rules, &touched)?;
     }
-    let drained = drain(parts, report)?;
-    if changed && drained {
-        store.set_ruleset(&parts.rules.digest.0)?;
-    }
+    let asked = parts.modules.at(report.started);
+    let modules = Costed::new(&asked);
+    let drained = drain(parts, &modules, report);
+    report.cost(modules.into_costs());
+    drained?;
     report.problems = store.troubles()?.problems;
     if report.problems > parts.limits.errors_max {
         let text = format!(
@@ -47,36 +51,35 @@ pub(crate) fn evaluate(parts: &Parts<'_>, report: &mut Report) -> Result<(), Sto
     Ok(())
 }
 
-/// Gives whether the queues are empty now: they are not if the run was stopped.
-fn drain(parts: &Parts<'_>, report: &mut Report) -> Result<bool, StoreError> {
+/// Takes from the queues until they are empty or the run is stopped.
+fn drain(parts: &Parts<'_>, modules: &Costed<'_>, report: &mut Report) -> Result<(), StoreError> {
     let store = &*parts.store;
-    let modules = parts.modules.at(report.started);
     let mut batches = 0;
     // Counting everything is for those rare cases that a small change does not meet.
     let mut most = PASSES_MAX;
     loop {
         if parts.stop.is_set() {
-            return Ok(false);
+            return Ok(());
         }
         let sources = store.queued_cs(BATCH_OBJECTS_MAX)?;
         let outcome = if sources.is_empty() {
             let joined = store.queued_mv(BATCH_OBJECTS_MAX)?;
             if joined.is_empty() {
-                return Ok(true);
+                return Ok(());
             }
             let view = store.view()?;
-            let outcome = synchronize::outbound(&*view, &joined, &parts.rules, &modules);
+            let outcome = synchronize::outbound(&*view, &joined, &parts.rules, modules);
             view.check()?;
             outcome
         } else {
             let view = store.view()?;
-            let outcome = synchronize::inbound(&*view, &sources, &parts.rules, &modules);
+            let outcome = synchronize::inbound(&*view, &sources, &parts.rules, modules);
             view.check()?;
             outcome
         };
         store.commit(&outcome)?;
         if broken(&outcome, report) {
-            return Ok(false);
+            return Ok(());
         }
         batches += 1;
         if batches > most {
@@ -87,7 +90,7 @@ fn drain(parts: &Parts<'_>, report: &mut Report) -> Result<bool, StoreError> {
                 Status::RuleBroken,
                 "the rules feed each other without end; nothing was sent",
             );
-            return Ok(false);
+            return Ok(());
         }
     }
 }

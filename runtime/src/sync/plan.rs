@@ -11,7 +11,7 @@ use crate::sync::{Parts, basis, blocking, meter::Meter};
 /// Makes the plan of all exports that are due now.
 pub(crate) fn make(parts: &Parts<'_>, report: &mut Report) -> Result<Plan, StoreError> {
     let meter = Meter::start();
-    let (_, parent) = parts.store.basis()?;
+    let parent = parts.store.last_plan()?;
     let mut builder = PlanBuilder::new(&parts.rules, basis(parts, parent));
     parts
         .store

@@ -13,6 +13,7 @@ use serde_json::{Value as Json, json};
 
 use crate::edge::{DirectoryError, TargetError};
 use crate::store::{Staged, Troubles};
+use crate::sync::cost::RuleCosts;
 use crate::sync::meter::Meter;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,6 +107,8 @@ pub struct Report {
     /// Entries received, and what staging did with them, per source.
     pub imported: BTreeMap<ConnectorName, (u64, Staged)>,
     pub counters: Counters,
+    /// Of every rule that was asked.
+    pub costs: RuleCosts,
     pub problems: u64,
     pub delivered: Delivered,
     pub stages: BTreeMap<StageName, Stage>,
@@ -125,6 +128,7 @@ impl Report {
             counts: BTreeMap::new(),
             imported: BTreeMap::new(),
             counters: Counters::default(),
+            costs: RuleCosts::new(),
             problems: 0,
             delivered: Delivered::default(),
             stages: BTreeMap::new(),
@@ -239,6 +243,12 @@ impl Report {
             && self.imported.values().all(|(_, staged)| staged.changed + staged.deleted == 0)
     }
 
+    pub(crate) fn cost(&mut self, costs: RuleCosts) {
+        for (tag, cost) in costs {
+            self.costs.entry(tag).or_default().add(cost);
+        }
+    }
+
     /// The record of the run as JSON: counts and costs, no names and no values.
     pub fn to_json(&self) -> Json {
         let counts: serde_json::Map<String, Json> = self
@@ -265,12 +275,16 @@ impl Report {
                 (name.as_str().to_owned(), json!({"wall_ms": wall, "cpu_ms": cpu}))
             })
             .collect();
-        let calls: serde_json::Map<String, Json> = self
-            .counters
-            .calls
+        let calls: serde_json::Map<String, Json> =
+            self.costs.iter().map(|(tag, cost)| (tag.to_string(), json!(cost.asked))).collect();
+        let times: serde_json::Map<String, Json> = self
+            .costs
             .iter()
-            .map(|(tag, calls)| (tag.to_string(), json!(calls)))
+            .map(|(tag, cost)| (tag.to_string(), json!(cost.wall.as_secs_f64())))
             .collect();
+        let trapped = self.costs.iter().filter(|(_, cost)| cost.traps > 0);
+        let traps: serde_json::Map<String, Json> =
+            trapped.map(|(tag, cost)| (tag.to_string(), json!(cost.traps))).collect();
         json!({
             "status": self.status.as_str(),
             "started": self.started.rfc3339(),
@@ -280,6 +294,8 @@ impl Report {
             "imported": imported,
             "evaluated": self.counters.evaluated,
             "rule_calls": calls,
+            "rule_seconds": times,
+            "rule_traps": traps,
             "contributions_reused": self.counters.reused,
             "omitted_references": self.counters.omitted_references,
             "problems": self.problems,

@@ -8,35 +8,33 @@ use kakehi::scaffold::{LANGUAGES, Language};
 use kakehi_host::{Host, Limits, ModuleSpec, Options};
 
 use super::{BenchError, Result};
-use crate::guests::cases::{self, Case};
-use crate::guests::run::{Actor, Stage};
+use crate::guests::cases;
+use crate::guests::run::{Cost, Stage};
 use crate::guests::{conformance, root};
 
 /// Objects that meet one instance, as in the product.
 const BATCH: usize = 256;
 
-/// Rounds of which the best counts: the others were disturbed.
+/// Instances of which the best counts: the others were disturbed.
 const ROUNDS: usize = 7;
 
 /// What a language costs.
-struct Cost {
+struct Line {
     built: Duration,
     module_bytes: usize,
     compiled: Duration,
-    /// Instance and `describe`.
-    start: Duration,
-    /// One object, in an instance that is there.
-    call: Duration,
+    object: Cost,
 }
 
 pub fn run() -> Result<()> {
     let mut table = String::from(
-        "| language | build, s | module, KiB | compile, ms | new instance, us | per object, us |\n\
-         |---|---|---|---|---|---|\n",
+        "| language | build, s | module, KiB | compile, ms | new instance, us | per object, us \
+         | memory, KiB |\n\
+         |---|---|---|---|---|---|---|\n",
     );
     for language in LANGUAGES {
-        match cost(language)? {
-            Some(cost) => row(&mut table, language, &cost),
+        match measure(language)? {
+            Some(line) => row(&mut table, language, &line),
             None => eprintln!("skipped: {}: its tools are not installed", language.title),
         }
     }
@@ -44,26 +42,27 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-fn row(table: &mut String, language: &Language, cost: &Cost) {
+fn row(table: &mut String, language: &Language, line: &Line) {
     let us = |time: Duration| time.as_nanos() as f64 / 1e3;
     let built = match language.build {
-        Some(_) => format!("{:.1}", cost.built.as_secs_f64()),
+        Some(_) => format!("{:.1}", line.built.as_secs_f64()),
         None => "-".into(),
     };
     writeln!(
         table,
-        "| {} | {built} | {:.1} | {:.0} | {:.0} | {:.1} |",
+        "| {} | {built} | {:.1} | {:.0} | {:.0} | {:.1} | {} |",
         language.title,
-        cost.module_bytes as f64 / 1024.0,
-        us(cost.compiled) / 1e3,
-        us(cost.start),
-        us(cost.call),
+        line.module_bytes as f64 / 1024.0,
+        us(line.compiled) / 1e3,
+        us(line.object.start),
+        us(line.object.call),
+        line.object.memory_bytes / 1024,
     )
     .expect("text grows");
 }
 
 /// Builds and measures; `None` if the language cannot be built here.
-fn cost(language: &'static Language) -> Result<Option<Cost>> {
+fn measure(language: &'static Language) -> Result<Option<Line>> {
     let (bytes, built, cases) = match language.build {
         Some(_) => {
             let Ok(built) = conformance(language.word).build() else { return Ok(None) };
@@ -84,8 +83,8 @@ fn cost(language: &'static Language) -> Result<Option<Cost>> {
     let actor =
         Stage::new().load(&bytes, "{}").map_err(|error| BenchError::answer("the host", error))?;
     // The first case alone: it takes the longest way through the rule.
-    let (start, call) = calls(&actor, &cases[0]);
-    Ok(Some(Cost { built, module_bytes: bytes.len(), compiled, start, call }))
+    let object = actor.cost(&cases[0], ROUNDS, BATCH);
+    Ok(Some(Line { built, module_bytes: bytes.len(), compiled, object }))
 }
 
 /// Loading without a cache, which is nearly all compiling.
@@ -97,15 +96,4 @@ fn compile(bytes: &[u8]) -> Result<Duration> {
     let began = Instant::now();
     host.load(&spec).map_err(|error| BenchError::answer("the host", error))?;
     Ok(began.elapsed())
-}
-
-/// Time of a batch with one object, and of each further one.
-fn calls(actor: &Actor, case: &Case) -> (Duration, Duration) {
-    let best = |objects: usize| {
-        let rounds = (0..ROUNDS).map(|_| actor.time(case, objects));
-        rounds.min().unwrap_or_default()
-    };
-    let (one, all) = (best(1), best(BATCH));
-    let further = all.saturating_sub(one) / (BATCH as u32 - 1);
-    (one.saturating_sub(further), further)
 }

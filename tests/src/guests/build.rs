@@ -16,12 +16,8 @@ use crate::sha256;
 /// What a module was made of, as one hash, and how many milliseconds it took.
 const MADE_FROM: &str = "made-from.txt";
 
-/// Lists of tools: another version may build other bytes.
-const TOOLS: [&str; 3] = [
-    "tests/requirements/guest-tools.txt",
-    "tests/requirements/guest-tools/package-lock.json",
-    "Cargo.lock",
-];
+/// The versions of packages that rules in Rust are built with.
+const CRATES: &str = "Cargo.lock";
 
 /// A rule to be built.
 pub struct Guest {
@@ -126,7 +122,7 @@ impl Guest {
         match self.language.word {
             "rust" => {
                 // The versions that the workspace has, and its standard library for WebAssembly.
-                fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock"))?;
+                fs::copy(root().join(CRATES), folder.join(CRATES))?;
                 symlink(target().join("guest"), folder.join("target"))
             }
             "assemblyscript" | "javascript" | "typescript" => {
@@ -141,9 +137,13 @@ impl Guest {
         for (path, text) in &self.files {
             all += &format!("\n{path} {}\n{text}", text.len());
         }
-        for tools in TOOLS {
-            all += &fs::read_to_string(root().join(tools)).expect("a list of tools");
-        }
+        // Another version of the tools may build other bytes.
+        let tools = match self.language.word {
+            "rust" => CRATES,
+            "assemblyscript" | "javascript" | "typescript" => toolbox::NODE_LIST,
+            _ => toolbox::PYTHON_LIST,
+        };
+        all += &fs::read_to_string(root().join(tools)).expect("a list of tools");
         sha256(all.as_bytes())
     }
 }

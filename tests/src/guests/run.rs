@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kakehi_engine::flow::{Contribution, RuleOutcome, Rules as _};
 use kakehi_engine::object::Value;
@@ -30,9 +30,17 @@ pub struct Stage {
 pub struct Actor {
     pub contract: Contract,
     pub warnings: Vec<String>,
+    module: Arc<LoadedModule>,
     generation: Generation,
     rule: Rule,
     lines: Arc<Mutex<Vec<String>>>,
+}
+
+/// What a rule costs for one object.
+pub struct Cost {
+    pub start: Duration,
+    pub call: Duration,
+    pub memory_bytes: usize,
 }
 
 // === impl Stage ===
@@ -92,11 +100,13 @@ impl Actor {
                 .map(|name| (name, WritePolicy::default()))
                 .collect(),
             volatile: declared.volatile,
+            ..Contract::default()
         };
         let warnings = module.warnings.clone();
         let rule = rule(contract.clone());
-        let generation = Generation::new(vec![Arc::new(module)]);
-        Self { contract, warnings, generation, rule, lines }
+        let module = Arc::new(module);
+        let generation = Generation::new(vec![module.clone()]);
+        Self { contract, warnings, module, generation, rule, lines }
     }
 
     /// Asks about every case in a fresh instance, then again about all in used ones, which must
@@ -140,16 +150,22 @@ impl Actor {
         self.generation.at(now).apply(RuleId(0), &self.rule, &inputs)
     }
 
-    /// How long the same object takes, so many times in one batch.
-    pub fn time(&self, case: &Case, objects: usize) -> Duration {
+    /// What one object costs: the shortest start of an instance with `describe`, the shortest call
+    /// in an instance that is in use, and its memory then.
+    pub fn cost(&self, case: &Case, rounds: usize, calls: usize) -> Cost {
         let object = case.object();
-        let inputs = vec![object.input(); objects];
-        let rules = self.generation.at(case.now());
-        let began = Instant::now();
-        let outcomes = rules.apply(RuleId(0), &self.rule, &inputs);
-        let took = began.elapsed();
-        assert_eq!(outcomes.len(), objects);
-        took
+        let mut cost = Cost { start: Duration::MAX, call: Duration::MAX, memory_bytes: 0 };
+        let mut trial = self.module.trial(&self.rule);
+        for _ in 0..rounds {
+            trial.renew();
+            for _ in 0..calls {
+                let measured = trial.ask(&self.rule, &object.input(), Some(case.now()));
+                cost.call = cost.call.min(measured.time);
+                cost.memory_bytes = cost.memory_bytes.max(measured.memory_bytes);
+            }
+            cost.start = cost.start.min(trial.start_time().unwrap_or(Duration::MAX));
+        }
+        cost
     }
 
     /// What the contract says, in order of name.

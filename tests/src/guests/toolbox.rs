@@ -7,6 +7,10 @@ use std::process::Command;
 
 use super::{root, target};
 
+/// What `cargo verify` installs with pip, and with npm.
+pub const PYTHON_LIST: &str = "tests/requirements/guest-tools.txt";
+pub const NODE_LIST: &str = "tests/requirements/guest-tools/package-lock.json";
+
 /// The target of rules in Rust.
 const RUST_TARGET: &str = "wasm32-unknown-unknown";
 

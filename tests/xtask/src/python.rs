@@ -40,6 +40,11 @@ pub fn ensure(requirements: &str, name: &str, log: &mut Log) -> Result<String> {
 }
 
 fn make(folder: &Path, requirements: &str, log: &mut Log) -> Result<()> {
+    // Making it anew empties it, and behind a link that would be somebody else's.
+    if folder.is_symlink() {
+        let message = format!("`{}` is a link to another environment", folder.display());
+        return Err(Failure::new(message).hint("remove the link; an own one is made then"));
+    }
     let python = match python() {
         Some(python) => python,
         None => {
@@ -64,4 +69,23 @@ fn python() -> Option<&'static str> {
             .status()
             .is_ok_and(|status| status.success())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_link_leads_to_is_not_emptied() {
+        let scratch = std::env::temp_dir().join(format!("kakehi-venv-{}", std::process::id()));
+        let theirs = scratch.join("theirs");
+        fs::create_dir_all(&theirs).unwrap();
+        fs::write(theirs.join("kept"), "").unwrap();
+        std::os::unix::fs::symlink(&theirs, scratch.join("ours")).unwrap();
+        let mut log = Log::create(scratch.join("log")).unwrap();
+        let refused = make(&scratch.join("ours"), SCIM_SERVER, &mut log).unwrap_err();
+        assert!(refused.to_string().contains("is a link"), "{refused}");
+        assert!(theirs.join("kept").exists());
+        fs::remove_dir_all(scratch).unwrap();
+    }
 }

@@ -55,7 +55,7 @@ pub struct Log {
 }
 
 impl Log {
-    fn create(path: PathBuf) -> Result<Log> {
+    pub fn create(path: PathBuf) -> Result<Log> {
         let folder = path.parent().unwrap_or(Path::new("."));
         let file = fs::create_dir_all(folder)
             .and_then(|()| File::create(&path))

@@ -7,11 +7,16 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::pack::PREVIEW1_STUB;
+
+/// Of all files together: code of sixty rules in Python, of thousands in Rust. Every change of a
+/// rule leaves some behind.
+const CACHE_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 
 /// Permission bits by which somebody else could write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
@@ -58,7 +63,10 @@ impl Cache {
         // is mapped. It lies in a folder to which only our own user can write, belongs to that
         // user, and is only ever replaced by renaming, never written to. wasmtime itself refuses
         // what another version or configuration wrote.
-        unsafe { Component::deserialize_file(engine, &file) }.ok()
+        let component = unsafe { Component::deserialize_file(engine, &file) }.ok()?;
+        // Where that cannot be noted, it merely goes earlier.
+        let _ = note_use(&file);
+        Some(component)
     }
 
     /// Keeps the compiled form of a module, replacing one that could not be loaded.
@@ -81,7 +89,34 @@ impl Cache {
             // Half a file is of no use; if it cannot be removed either, it is only litter.
             let _ = fs::remove_file(&new);
             fault(&error)
-        })
+        })?;
+        self.forget_oldest(CACHE_BYTES_MAX);
+        Ok(())
+    }
+
+    /// Removes what was not used for the longest time, until no more than so many bytes are left;
+    /// the newest file stays in any case. Code that runs keeps its file as long as it does.
+    fn forget_oldest(&self, bytes_max: u64) {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        let mut files: Vec<(SystemTime, u64, PathBuf)> = entries
+            .filter_map(|entry| {
+                let entry = entry.ok()?;
+                let metadata = entry.metadata().ok()?;
+                Some((metadata.modified().ok()?, metadata.len(), entry.path()))
+            })
+            .collect();
+        files.sort();
+        files.pop();
+        let mut newest_first = files.into_iter().rev();
+        let mut bytes: u64 = 0;
+        let beyond = newest_first.find(|(_, length, _)| {
+            bytes = bytes.saturating_add(*length);
+            bytes > bytes_max
+        });
+        for (_, _, file) in beyond.into_iter().chain(newest_first) {
+            // Another process may have been faster; otherwise the next one tries again.
+            let _ = fs::remove_file(file);
+        }
     }
 
     fn file(&self, engine: &Engine, sha256: &str) -> PathBuf {
@@ -91,6 +126,12 @@ impl Cache {
         (env!("CARGO_PKG_VERSION"), PREVIEW1_STUB).hash(&mut hasher);
         self.folder.join(format!("{sha256}-{:016x}.cwasm", hasher.finish()))
     }
+}
+
+/// What was used last goes last.
+#[expect(clippy::disallowed_methods, reason = "the age of a file of ours, not a fact of any data")]
+fn note_use(file: &Path) -> io::Result<()> {
+    File::open(file)?.set_modified(SystemTime::now())
 }
 
 /// The user that we write files as: the owner of one that we make.
@@ -167,6 +208,33 @@ mod tests {
         let spec = ModuleSpec { limits, ..spec(wat.as_bytes()) };
         Host::new(options).unwrap().load(&spec).unwrap();
         assert_eq!(files(folder.path()).len(), 2);
+    }
+
+    #[test]
+    fn what_was_not_used_for_the_longest_time_goes_when_there_is_too_much() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let cache = Cache::open(folder.path()).unwrap();
+        for (name, age) in [("old", 300), ("older", 400), ("new", 100), ("newest", 0)] {
+            let file = File::create(folder.path().join(name)).unwrap();
+            file.set_len(10).unwrap();
+            let then = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000 - age);
+            file.set_modified(then).unwrap();
+        }
+        let names = || {
+            let mut names: Vec<_> = files(folder.path())
+                .iter()
+                .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+                .collect();
+            names.sort();
+            names
+        };
+        cache.forget_oldest(30);
+        assert_eq!(names().len(), 4);
+        cache.forget_oldest(20);
+        assert_eq!(names(), ["new", "newest", "old"]);
+        cache.forget_oldest(0);
+        assert_eq!(names(), ["newest"]);
     }
 
     #[test]

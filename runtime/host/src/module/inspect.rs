@@ -27,6 +27,8 @@ const FOREIGN_IMPORTS_SHOWN_MAX: usize = 5;
 pub(crate) struct Inspected {
     pub(crate) version: Version,
     pub(crate) form: Form,
+    /// `interface` or `interface::item`, in the order of the module.
+    pub(crate) imports: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,17 @@ pub(crate) enum Form {
 struct Import {
     interface: String,
     item: Option<String>,
+}
+
+// === impl Import ===
+
+impl Import {
+    fn named(&self) -> String {
+        match &self.item {
+            Some(item) => format!("{}::{item}", self.interface),
+            None => self.interface.clone(),
+        }
+    }
 }
 
 /// What stands in a module, outermost level only.
@@ -81,7 +94,8 @@ pub(crate) fn inspect(bytes: &[u8], api: Option<&str>) -> Result<Inspected, Load
     } else {
         Form::Core { typed: contents.typed, stubbed: contents.imports.iter().any(stubbed) }
     };
-    Ok(Inspected { version, form })
+    let imports = contents.imports.iter().map(|import| one_line(&import.named())).collect();
+    Ok(Inspected { version, form, imports })
 }
 
 fn read(bytes: &[u8]) -> Result<Contents, LoadError> {
@@ -206,10 +220,7 @@ fn foreign_imports(imports: &[&Import]) -> LoadError {
     let shown: Vec<String> = imports
         .iter()
         .take(FOREIGN_IMPORTS_SHOWN_MAX)
-        .map(|import| match &import.item {
-            Some(item) => format!("`{}::{item}`", import.interface),
-            None => format!("`{}`", import.interface),
-        })
+        .map(|import| format!("`{}`", import.named()))
         .collect();
     let more = match imports.len().saturating_sub(FOREIGN_IMPORTS_SHOWN_MAX) {
         0 => String::new(),

@@ -12,7 +12,7 @@ use crate::error::LoadError;
 use crate::text::{GUEST_TEXT_BYTES_MAX, clean};
 
 /// What is appended to a module's file name, as minisign does it itself.
-const SIGNATURE_SUFFIX: &str = ".minisig";
+pub const SIGNATURE_SUFFIX: &str = ".minisig";
 
 /// Largest signature file: two comments of at most 8 KiB each and 300 bytes of signatures.
 pub const SIGNATURE_BYTES_MAX: usize = 32 * 1024;

@@ -30,7 +30,7 @@ impl New {
             (None, Some(name)) => name.to_string_lossy().into_owned(),
             (None, None) => {
                 let message = format!("`{}` has no name of its own", folder.display());
-                let failure = Failure::new(Kind::Usage, "K0920", message);
+                let failure = Failure::new(Kind::Usage, "K0930", message);
                 return Err(failure.hint("say `--name NAME`").into());
             }
         };
@@ -77,17 +77,17 @@ impl From<ScaffoldError> for Failure {
     fn from(error: ScaffoldError) -> Self {
         let message = format!("cannot make the rule: {error}");
         match error {
-            ScaffoldError::NotEmpty(_) => Self::new(Kind::Usage, "K0921", message)
+            ScaffoldError::NotEmpty(_) => Self::new(Kind::Usage, "K0931", message)
                 .hint("name a folder that does not exist yet"),
             ScaffoldError::Name(..) => {
-                Self::new(Kind::Usage, "K0922", message).hint("say one such as `--name user-names`")
+                Self::new(Kind::Usage, "K0932", message).hint("say one such as `--name user-names`")
             }
             ScaffoldError::Io { ref source, .. } => {
                 let kind = match source.kind() {
                     std::io::ErrorKind::PermissionDenied => Kind::Permission,
                     _ => Kind::Usage,
                 };
-                Self::new(kind, "K0923", message).hint("name a folder that can be written")
+                Self::new(kind, "K0933", message).hint("name a folder that can be written")
             }
         }
     }

@@ -150,7 +150,12 @@ impl<'a> Value<'a> {
 
     fn list<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         let Shape::List(items) = &self.0.shape else { return Err(self.mismatch("a list")) };
-        visitor.visit_seq(List { items, index: 0 }).map_err(|error| error.at(self.0.mark))
+        visitor.visit_seq(List { items, index: 0 }).map_err(|mut error: DecodeError| {
+            // A list may only be too short for what was withdrawn from it.
+            let withdrawn = items.iter().any(|item| matches!(item.shape, Shape::Withdrawn));
+            error.follows |= error.path.is_empty() && withdrawn;
+            error.at(self.0.mark)
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kakehi_engine::object::AttributeName;
 use kakehi_engine::rule::Contract;
@@ -11,21 +12,23 @@ use kakehi_host::{Host, Limits, LoadError, LoadedModule, ModuleSpec};
 
 use super::Surroundings;
 use crate::config::finding::Findings;
-use crate::config::rules::Policy;
 use crate::config::yaml::Mark;
-use crate::manifest::codes::{MODULE_NOTE, RECHECK, UNUSED_WRITE};
+use crate::manifest::codes::{LIMIT, MODULE_NOTE, OPEN_TO_ALL, RECHECK, UNUSED_WRITE};
+use crate::manifest::files::Files;
 use crate::manifest::rule::{ModuleSource, RuleDraft};
 use crate::manifest::{ManifestRule, builtin};
 
 /// The code at the end of a warning about the cache (rules.md 6).
 const CACHE_UNUSABLE: &str = "K0514";
 
+/// How often a rule that depends on the time is asked again: on whole multiples of it every time
+/// zone has its midnight (rules.md 3.5).
+const RECHECK_DEFAULT: Duration = Duration::from_secs(15 * 60);
+
 pub(super) struct Modules<'a> {
-    folder: &'a Path,
+    files: &'a mut Files,
     host: &'a Host,
     surroundings: &'a Surroundings<'a>,
-    /// Bytes by path; `None` where they were refused, which was told.
-    files: BTreeMap<String, Option<Arc<[u8]>>>,
     /// By the place of the rule, of which one is expanded over many connectors.
     loaded: BTreeMap<(&'a Path, Mark), Option<Arc<LoadedModule>>>,
 }
@@ -34,15 +37,11 @@ pub(super) struct Modules<'a> {
 
 impl<'a> Modules<'a> {
     pub(super) fn new(
-        manifest: &'a Path,
+        files: &'a mut Files,
         host: &'a Host,
         surroundings: &'a Surroundings<'a>,
     ) -> Self {
-        let folder = match manifest.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
-        Self { folder, host, surroundings, files: BTreeMap::new(), loaded: BTreeMap::new() }
+        Self { files, host, surroundings, loaded: BTreeMap::new() }
     }
 
     /// Gives the module of a rule and its contract as the manifest narrows it; `None` if it was
@@ -66,7 +65,7 @@ impl<'a> Modules<'a> {
         Some((module, contract))
     }
 
-    fn load_once(
+    pub(super) fn load_once(
         &mut self,
         draft: &RuleDraft,
         findings: &mut Findings,
@@ -76,13 +75,21 @@ impl<'a> Modules<'a> {
             ModuleSource::Builtin(_) => None,
             ModuleSource::File { api, .. } => api.as_deref(),
         };
-        let spec = ModuleSpec {
-            name: &draft.name,
-            bytes: &bytes,
-            config: &draft.config,
-            limits: limits(draft, self.surroundings.limits),
-            api,
-        };
+        let limits = limits(draft, self.surroundings.limits);
+        if let Err(fault) = limits.check() {
+            draft
+                .spot()
+                .error(
+                    findings,
+                    LIMIT,
+                    format_args!("the limits of the rule: {fault}"),
+                    draft.module_mark,
+                )
+                .hint("a rule that needs more does too much with one object");
+            return None;
+        }
+        let spec =
+            ModuleSpec { name: &draft.name, bytes: &bytes, config: &draft.config, limits, api };
         match self.host.load(&spec) {
             Ok(module) => {
                 for warning in &module.warnings {
@@ -103,44 +110,47 @@ impl<'a> Modules<'a> {
         }
     }
 
-    fn bytes(&mut self, draft: &RuleDraft, findings: &mut Findings) -> Option<Arc<[u8]>> {
+    pub(super) fn bytes(
+        &mut self,
+        draft: &RuleDraft,
+        findings: &mut Findings,
+    ) -> Option<Arc<[u8]>> {
         let (path, sha256) = match &draft.module {
             ModuleSource::Builtin(name) => return Some(builtin_bytes(name).into()),
             ModuleSource::File { path, sha256, .. } => (path, sha256.as_deref()),
         };
-        if !self.files.contains_key(path) {
-            let bytes = match kakehi_host::read_module(self.folder, path) {
-                Ok(bytes) => Some(bytes.into()),
-                Err(error) => {
-                    refuse(draft, error, findings);
-                    None
-                }
-            };
-            self.files.insert(path.clone(), bytes);
-        }
-        let bytes = self.files.get(path).cloned().flatten()?;
-        match self.surroundings.policy {
-            Policy::Open => {}
-            Policy::Pinned => {
-                if let Err(error) = kakehi_host::check_pin(&bytes, sha256) {
-                    refuse(draft, error, findings);
-                    return None;
-                }
+        let bytes = match self.files.module(&draft.origin.file, path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                refuse(draft, error, findings);
+                return None;
             }
+        };
+        let (file, admission) = (&draft.origin.file, self.surroundings.admission);
+        if let Err(error) = admission.check(self.files, file, path, &bytes, sha256) {
+            refuse(draft, error, findings);
+            return None;
+        }
+        if self.files.is_open_to_all(file, path) {
+            let message = format_args!("anybody may write to the module `{path}` or its folder");
+            draft
+                .spot()
+                .warning(findings, OPEN_TO_ALL, message, draft.module_mark)
+                .hint("take the right away: `chmod o-w`");
         }
         Some(bytes)
     }
 }
 
 /// The bytes of a module in the binary; the manifest was checked for its name.
-fn builtin_bytes(name: &str) -> &'static [u8] {
+pub(super) fn builtin_bytes(name: &str) -> &'static [u8] {
     match name {
         "builtin:names" => builtin::NAMES,
         _ => builtin::DECLARATIVE,
     }
 }
 
-fn limits(draft: &RuleDraft, default: Limits) -> Limits {
+pub(super) fn limits(draft: &RuleDraft, default: Limits) -> Limits {
     let own = draft.limits;
     let bytes = |own: Option<u64>, default: usize| {
         own.map_or(default, |own| usize::try_from(own).unwrap_or(usize::MAX))
@@ -154,7 +164,7 @@ fn limits(draft: &RuleDraft, default: Limits) -> Limits {
 }
 
 /// Holds what the module declares against what the manifest allows.
-fn contract(
+pub(super) fn contract(
     rule: &ManifestRule,
     module: &LoadedModule,
     findings: &mut Findings,
@@ -181,7 +191,13 @@ fn contract(
         parameters: declared.parameters.iter().cloned().collect(),
         writes: declared.writes.iter().map(|name| (name.clone(), policy(name))).collect(),
         volatile: declared.volatile,
+        recheck_seconds: declared.volatile.then(|| recheck_seconds(draft)),
     })
+}
+
+fn recheck_seconds(draft: &RuleDraft) -> u32 {
+    let recheck = draft.recheck.map_or(RECHECK_DEFAULT, |(recheck, _)| recheck);
+    u32::try_from(recheck.as_secs()).unwrap_or(u32::MAX).max(1)
 }
 
 fn refuse(draft: &RuleDraft, error: LoadError, findings: &mut Findings) {

@@ -138,7 +138,7 @@ fn s03_only_exports_of_the_saved_plan_can_be_claimed_and_only_once() {
     assert_eq!(one[0].export, export(1, ExportOp::Add, user_name(1)));
     assert_eq!(claim(store, "p1", Wave::Add(0)), [CsId(2)]);
     assert_eq!(claim(store, "p1", Wave::Add(0)), []);
-    assert_eq!(store.basis().unwrap().1, Some(PlanId("p1".into())));
+    assert_eq!(store.last_plan().unwrap(), Some(PlanId("p1".into())));
 }
 
 #[test]

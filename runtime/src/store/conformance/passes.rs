@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use kakehi_engine::flow::{Contribution, Fingerprint, Flow, Kept, RuleContribution};
 use kakehi_engine::object::{Anchor, ReferenceKey};
 use kakehi_engine::problem::{Problem, ProblemKind};
+use kakehi_engine::rule::{RulesRecord, Touched};
 use kakehi_engine::view::{LinkedObject, Phase, Resolved};
 
 use super::*;
@@ -130,8 +131,39 @@ fn new_rules_queue_everything_but_target_objects() {
     stage(store, vec![user("a", "a@x")]);
     provision(store, &[2]);
     drain(store);
-    store.requeue_all().unwrap();
+    assert_eq!(store.rules_record().unwrap(), None);
+    let record = RulesRecord::of(&target::rules(), NOW);
+    store.adopt_rules(&record, &Touched::Everything).unwrap();
     assert_eq!(queued(store), (vec![CsId(1)], vec![MvId(2)]));
+    let crashed = home.crashed();
+    assert_eq!(crashed.store().rules_record().unwrap(), Some(record));
+    assert_eq!(queued(crashed.store()), queued(store));
+}
+
+#[test]
+fn g12_changed_rules_queue_the_types_that_they_are_about() {
+    let home = Home::new();
+    let store = home.store();
+    stage(store, vec![user("a", "a@x"), user("b", "b@x")]);
+    provision(store, &[3]);
+    drain(store);
+    let record = RulesRecord::of(&target::rules(), NOW);
+    let adopt = |sources: &[(&str, &str)], metaverse: &[&str]| {
+        let touched = Touched::Only {
+            sources: sources
+                .iter()
+                .map(|(name, class)| ((*name).into(), (*class).into()))
+                .collect(),
+            metaverse: metaverse.iter().map(|class| (*class).into()).collect(),
+        };
+        store.adopt_rules(&record, &touched).unwrap();
+        let found = queued(store);
+        drain(store);
+        found
+    };
+    assert_eq!(adopt(&[("ldap", "user")], &[]), (vec![CsId(1), CsId(2)], vec![]));
+    assert_eq!(adopt(&[("other", "user"), ("ldap", "contact")], &["group"]), (vec![], vec![]));
+    assert_eq!(adopt(&[], &["person"]), (vec![], vec![MvId(3)]));
 }
 
 #[test]

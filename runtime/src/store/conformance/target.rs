@@ -11,7 +11,7 @@ use super::*;
 use crate::edge::RemoteObject;
 
 /// One outbound rule for users and groups of the target, which joins by `externalId`.
-fn rules() -> RuleSet {
+pub(super) fn rules() -> RuleSet {
     let class = TargetClass {
         naming: Some("userName".into()),
         match_by: vec!["userName".into()],

@@ -12,16 +12,6 @@ use super::ids::{self, Ids};
 use super::keys::{self, Kind};
 use super::{Db, body, codes, export, object, references};
 
-/// Every source object, and every metaverse object: outbound rules may have changed as well.
-pub(super) fn requeue_all(db: &Db) -> Result<()> {
-    db.sql.execute_batch(
-        "INSERT OR IGNORE INTO object_queue (connector, object) \
-           SELECT connector, id FROM object WHERE partition IS NOT NULL; \
-         INSERT OR IGNORE INTO mv_queue (mv) SELECT id FROM mv;",
-    )?;
-    Ok(())
-}
-
 pub(super) fn queued_cs(db: &Db, limit: usize) -> Result<Vec<CsId>> {
     let mut queued = vec![];
     // By name: numbers of connectors depend on which was read first.

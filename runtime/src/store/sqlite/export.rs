@@ -206,26 +206,10 @@ pub(super) fn save_plan(db: &Db, plan: &Plan, now: Timestamp) -> Result<()> {
     matching::look_up_again(db)
 }
 
-/// See [`Store::basis`](crate::store::Store::basis).
-pub(super) fn basis(db: &Db) -> Result<(Option<String>, Option<PlanId>)> {
-    let ruleset = db
-        .sql
-        .prepare_cached("SELECT value FROM meta WHERE key = 'ruleset'")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
-    let plan = db
-        .sql
-        .prepare_cached("SELECT digest FROM plan ORDER BY seq DESC LIMIT 1")?
-        .query_row([], |row| row.get(0).map(PlanId))
-        .optional()?;
-    Ok((ruleset, plan))
-}
-
-pub(super) fn set_ruleset(db: &Db, digest: &str) -> Result<()> {
-    db.sql
-        .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('ruleset', ?1)")?
-        .execute([digest])?;
-    Ok(())
+pub(super) fn last_plan(db: &Db) -> Result<Option<PlanId>> {
+    let mut statement =
+        db.sql.prepare_cached("SELECT digest FROM plan ORDER BY seq DESC LIMIT 1")?;
+    Ok(statement.query_row([], |row| row.get(0).map(PlanId)).optional()?)
 }
 
 fn of_references(change: &AttributeChange) -> bool {

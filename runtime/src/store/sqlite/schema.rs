@@ -35,7 +35,7 @@ pub(super) fn migrate(sql: &Connection) -> Result<()> {
 /// Ids are written by us from counters in `meta`, so they are never used again. Instants are
 /// milliseconds since 1970. Codes are those of `codes.rs`; bodies are the JSON of `body.rs`.
 const VERSION_1: &str = "
--- Single facts: `next_object`, `next_mv`, `ruleset`.
+-- Single facts: `next_object`, `next_mv`, `rules`.
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE connector (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;

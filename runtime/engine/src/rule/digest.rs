@@ -1,22 +1,48 @@
-//! The digest of a rule set: everything that decides a result flows in, 64 hexadecimal digits flow
-//! out.
+//! Digests of rules: everything that decides a result flows in, 64 hexadecimal digits flow out.
 
-use kakehi_engine::object::{AttributeName, Value};
-use kakehi_engine::rule::{
-    Compat, Connector, Contract, Rule, RuleSet, RulesetDigest, TargetClass, Thresholds,
-};
+use std::collections::BTreeSet;
+
 use sha2::{Digest as _, Sha256};
+
+use super::{Compat, Connector, Contract, Rule, RuleSet, RulesetDigest, TargetClass, Thresholds};
+use crate::object::{AttributeName, ClassName, Value};
 
 /// Every structure is taken apart field by field, so that a new field is not forgotten here.
 pub(super) fn of(rules: &RuleSet) -> RulesetDigest {
     let RuleSet { digest: _, connectors, rules, compat } = rules;
-    let Compat { multiple_match_provisions } = compat;
     let mut parts = Parts(Sha256::new());
-    parts.shown(multiple_match_provisions);
-    parts.list(connectors, connector);
+    self::compat(&mut parts, compat);
+    parts.list(connectors, |parts, connector| {
+        self::connector(parts, connector);
+        thresholds(parts, &connector.thresholds);
+    });
     parts.list(rules, rule);
-    let digest = parts.0.finalize();
-    RulesetDigest(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    RulesetDigest(parts.finish())
+}
+
+/// Of what all rules share: the connectors without their thresholds, which decide what is sent but
+/// not what is computed; and what the join index of the metaverse holds.
+pub(super) fn of_surroundings(rules: &RuleSet) -> String {
+    let RuleSet { digest: _, connectors, rules: own, compat } = rules;
+    let mut parts = Parts(Sha256::new());
+    self::compat(&mut parts, compat);
+    parts.list(connectors, connector);
+    let classes: BTreeSet<&ClassName> = own.iter().map(|rule| &rule.mv_class).collect();
+    parts.list(classes, |parts, class| {
+        parts.text(class.as_str());
+        parts.list(rules.join_attributes(class), |parts, (name, case_sensitive)| {
+            parts.text(name.as_str());
+            parts.shown(&case_sensitive);
+        });
+    });
+    parts.finish()
+}
+
+/// Of one rule.
+pub(super) fn of_rule(one: &Rule) -> String {
+    let mut parts = Parts(Sha256::new());
+    rule(&mut parts, one);
+    parts.finish()
 }
 
 /// Texts with their lengths, so that neighbours stay apart.
@@ -25,6 +51,10 @@ struct Parts(Sha256);
 // === impl Parts ===
 
 impl Parts {
+    fn finish(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn text(&mut self, text: &str) {
         self.0.update((text.len() as u64).to_be_bytes());
         self.0.update(text);
@@ -53,11 +83,20 @@ impl Parts {
     }
 }
 
-fn connector(parts: &mut Parts, connector: &Connector) {
-    let Connector { name, kind, order, classes, thresholds } = connector;
+fn compat(parts: &mut Parts, compat: &Compat) {
+    let Compat { multiple_match_provisions } = compat;
+    parts.shown(multiple_match_provisions);
+}
+
+fn thresholds(parts: &mut Parts, thresholds: &Thresholds) {
     let Thresholds { removals_max, removals_percent, removals_floor } = thresholds;
+    parts.shown(&(removals_max, removals_percent, removals_floor));
+}
+
+fn connector(parts: &mut Parts, connector: &Connector) {
+    let Connector { name, kind, order, classes, thresholds: _ } = connector;
     parts.text(name.as_str());
-    parts.shown(&(kind, order, removals_max, removals_percent, removals_floor));
+    parts.shown(&(kind, order));
     parts.list(classes, |parts, (name, class)| {
         let TargetClass { naming, disable, multi_valued, types, rank, match_by } = class;
         parts.text(name.as_str());
@@ -129,7 +168,8 @@ fn rule(parts: &mut Parts, rule: &Rule) {
 }
 
 fn contract(parts: &mut Parts, contract: &Contract) {
-    let Contract { reads, reads_imported, parameters, writes, volatile } = contract;
+    let Contract { reads, reads_imported, parameters, writes, volatile, recheck_seconds } =
+        contract;
     parts.names(reads);
     parts.names(reads_imported);
     parts.list(parameters, |parts, name| parts.text(name));
@@ -137,5 +177,5 @@ fn contract(parts: &mut Parts, contract: &Contract) {
         parts.text(name.as_str());
         parts.shown(&(policy.merge, policy.apply_once, policy.enabled));
     });
-    parts.shown(volatile);
+    parts.shown(&(volatile, recheck_seconds));
 }
