@@ -118,8 +118,8 @@ pub struct Contract {
     pub parameters: BTreeSet<String>,
     pub writes: BTreeMap<AttributeName, WritePolicy>,
     pub volatile: bool,
-    /// After how many seconds the answer may be another by time alone: on whole multiples since 1970,
-    /// which meets midnight in every time zone. Only of volatile rules.
+    /// After how many seconds the answer may be another by time alone: on whole multiples since
+    /// 1970, which meets midnight in every time zone. Only of volatile rules.
     pub recheck_seconds: Option<u32>,
 }
 

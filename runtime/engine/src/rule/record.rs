@@ -64,7 +64,8 @@ impl RulesRecord {
     }
 
     /// What has to be looked at again when `next` follows: the objects of every rule that was
-    /// added, removed or changed, or whose time is over. A module is asked only where its fingerprint says so.
+    /// added, removed or changed, or whose time is over. A module is asked only where its
+    /// fingerprint says so.
     pub fn touched(&self, next: &Self) -> Touched {
         if self.surroundings != next.surroundings {
             return Touched::Everything;
