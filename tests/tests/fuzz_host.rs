@@ -29,6 +29,12 @@ fn g09_mutated_modules_are_refused_or_do_no_harm() {
     }
 }
 
+/// Found by ten minutes of fuzzing: a component on which a parser of ours panics.
+#[test]
+fn g09_a_reader_that_panics_costs_the_module_and_nothing_else() {
+    run(&Modules::new(), 20_307_113..20_307_114);
+}
+
 #[test]
 fn g06_hostile_answers_never_pass_the_contract() {
     let report = run(&Answers::new(), 0..300_000);

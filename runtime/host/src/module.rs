@@ -10,6 +10,7 @@ pub(crate) mod pack;
 pub(crate) mod signature;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -151,7 +152,7 @@ impl Host {
         if let Some(code) = known {
             return Ok(code);
         }
-        let code = Arc::new(self.make_code(spec, sha256, metered)?);
+        let code = Arc::new(guarded(|| self.make_code(spec, sha256, metered))?);
         let mut compiled = self.known_code();
         compiled.retain(|_, code| code.strong_count() > 0);
         compiled.insert(key, Arc::downgrade(&code));
@@ -229,6 +230,15 @@ impl Host {
         }
         Ok(component)
     }
+}
+
+/// Runs what reads a module that nobody trusts. Its readers are not ours: where one panics, the
+/// module is refused, and the process goes on.
+fn guarded<T>(read: impl FnOnce() -> Result<T, LoadError>) -> Result<T, LoadError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
+        let why = compile::words(&*panic);
+        Err(LoadError::new("K0503", format!("cannot read the module: its reader failed: {why}")))
+    })
 }
 
 // === impl LoadedModule ===

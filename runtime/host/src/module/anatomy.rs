@@ -1,6 +1,7 @@
 //! What a module is, for people who review it: its bytes flow in, form, version and imports flow
 //! out. Nothing of it is compiled or run.
 
+use super::guarded;
 use super::inspect::{Form, inspect};
 use super::pack::to_binary;
 use crate::error::LoadError;
@@ -21,8 +22,7 @@ pub struct Anatomy {
 /// Takes: a module, and `module.api` of the manifest. Errors: K0503 to K0505, as when it loads.
 pub fn anatomy(bytes: &[u8], api: Option<&str>) -> Result<Anatomy, LoadError> {
     let text = !bytes.starts_with(b"\0asm");
-    let binary = to_binary(bytes)?;
-    let inspected = inspect(&binary, api)?;
+    let inspected = guarded(|| inspect(&to_binary(bytes)?, api))?;
     let (form, stubbed) = match (inspected.form, text) {
         (Form::Component, false) => ("component", false),
         (Form::Component, true) => ("component in text", false),
