@@ -313,6 +313,9 @@ fn attempt(
         Ok(world) => world,
         Err(failure) => return (Attempt::Refused(failure), picture),
     };
+    if world.config.state.path != active.config.state.path {
+        return (Attempt::Refused(other_state()), picture);
+    }
     if picture.agrees_with(before) && world.files.digest() == active.files.digest() {
         return (Attempt::Unchanged, picture);
     }
@@ -360,6 +363,12 @@ pub(crate) fn told(result: Result<(), Failure>) {
     if let Err(failure) = result {
         tracing::error!(event_id = "RL002", code = failure.code, "{}", failure.message);
     }
+}
+
+/// A service cannot leave its state behind while it runs.
+fn other_state() -> Failure {
+    Failure::new(Kind::Config, "K0222", "cannot reload: `state.path` is another one")
+        .hint("restart the service, or set `state.path` back")
 }
 
 fn other_rules() -> Failure {

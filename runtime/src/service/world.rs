@@ -229,7 +229,6 @@ impl World {
     pub(crate) fn restart_only(&self, next: &Self) -> Vec<&'static str> {
         let (before, after) = (&self.config, &next.config);
         let differing = [
-            ("state.path", before.state.path != after.state.path),
             ("control.socket", before.control != after.control),
             ("http.listen", before.http != after.http),
             ("log.level", before.log.level != after.log.level),
