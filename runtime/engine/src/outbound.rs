@@ -394,7 +394,7 @@ impl<'a> Pass<'a> {
         if target.link.is_none() {
             outcome.repoint_mv.push(mv.id);
         }
-        let contributions = desired.with_leftovers(contributions, self.rules);
+        let contributions = desired.with_leftovers(contributions, &target, self.rules);
         let link = Some(link);
         if target.link != link
             || target.contributions != contributions
