@@ -203,7 +203,7 @@ impl<'a> Pass<'a> {
         let in_scope: Vec<RuleId> = self
             .rules
             .of(Direction::Outbound, &self.target.name)
-            .filter(|(_, rule)| rule.mv_class == object.class && rule.scope.holds(attributes))
+            .filter(|(_, rule)| rule.is_about(&object.class) && rule.scope.holds(attributes))
             .map(|(id, _)| id)
             .collect();
         if in_scope.iter().any(|id| join::can_link(self.rules.rule(*id))) {

@@ -105,8 +105,7 @@ impl Desired {
                 .filter(|name| object.attributes.contains_key(*name) && !written.contains(*name))
                 .partition(|name| merge(name) == Merge::Update);
             for name in merged {
-                let merged =
-                    Merged::of(object, name, merge(name), (&[], vec![]), class, |_| true);
+                let merged = Merged::of(object, name, merge(name), (&[], vec![]), class, |_| true);
                 self.merged.entry(name.clone()).or_insert(merged);
             }
             if !held.is_empty() {
@@ -169,13 +168,12 @@ impl Desired {
         not_persisted: &BTreeSet<(ClassName, AttributeName)>,
         mv: MvId,
     ) -> Option<Export> {
-        let held = |name: &AttributeName| object.attributes.get(name).map_or(&[][..], Vec::as_slice);
+        let held =
+            |name: &AttributeName| object.attributes.get(name).map_or(&[][..], Vec::as_slice);
         let plain =
             self.attributes.iter().map(|(name, wanted)| (name, Cow::Borrowed(wanted.as_slice())));
-        let merged = self
-            .merged
-            .iter()
-            .map(|(name, merged)| (name, Cow::Owned(merged.wanted(held(name)))));
+        let merged =
+            self.merged.iter().map(|(name, merged)| (name, Cow::Owned(merged.wanted(held(name)))));
         let mut changes: Vec<AttributeChange> = plain
             .chain(merged)
             .filter(|(name, _)| !not_persisted.contains(&(object.class.clone(), (*name).clone())))

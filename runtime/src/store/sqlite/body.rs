@@ -366,7 +366,9 @@ impl<'a> ContributionRow<'a> {
     fn back(self) -> Result<RuleContribution> {
         let input = u128::from_str_radix(&self.input, 16)
             .map_err(|error| Failure::damaged("contributions", error))?;
-        let back = |rows: Vec<FlowRow<'_>>| rows.into_iter().map(FlowRow::back).collect();
+        let back = |rows: Vec<FlowRow<'_>>| -> Result<Vec<Flow>> {
+            rows.into_iter().map(FlowRow::back).collect()
+        };
         let outcome = match (self.skipped, self.withdrawn) {
             (Some(why), _) => Kept::Skipped(why.into_owned()),
             (None, Some(withdrawn)) => Kept::Withdrawn(back(withdrawn)?),
@@ -447,9 +449,11 @@ mod tests {
     }
 
     fn kept() -> impl Strategy<Value = Kept> {
-        let flow = (".*", contribution())
-            .prop_map(|(name, contribution)| Flow { attribute: name.into(), contribution });
-        let flows = || prop::collection::vec(flow.clone(), 0..4);
+        let flow = || {
+            (".*", contribution())
+                .prop_map(|(name, contribution)| Flow { attribute: name.into(), contribution })
+        };
+        let flows = || prop::collection::vec(flow(), 0..4);
         prop_oneof![
             flows().prop_map(Kept::Flows),
             flows().prop_map(Kept::Withdrawn),
