@@ -3,7 +3,7 @@
 //! It is read by hand, since the person who wrote it wants to know which flow is wrong and how to
 //! mend it, for all flows at once.
 
-use kakehi_expr::{Analysis, Compare, Expression, nearest};
+use kakehi_expr::{Compare, ExprError, Expression, nearest};
 use kakehi_guest::Value;
 use serde_json::{Map, Value as Json};
 
@@ -119,15 +119,12 @@ fn expression(value: &Json) -> Result<Expression, String> {
     let Json::String(source) = value else {
         return Err("`expr` must be text; in YAML, stand it between single quotes".into());
     };
-    let Analysis { expression, errors, .. } = Analysis::of(source);
-    let told = errors.iter().map(|error| match &error.hint {
+    let told = |error: &ExprError| match &error.hint {
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),
-    });
-    match expression {
-        Some(expression) if errors.is_empty() => Ok(expression),
-        _ => Err(told.collect::<Vec<_>>().join("; ")),
-    }
+    };
+    Expression::parse(source)
+        .map_err(|errors| errors.iter().map(told).collect::<Vec<_>>().join("; "))
 }
 
 /// A flow is named by its place, from 1, and by what it writes if it says so.

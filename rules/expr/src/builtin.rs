@@ -77,6 +77,8 @@ pub(crate) struct Arguments<'a> {
 /// Most arguments that a scalar function takes.
 pub(crate) const ARGUMENTS_MAX: usize = 4;
 
+pub(crate) use time::parse as parse_date;
+
 pub(crate) fn find(name: &str) -> Option<&'static Builtin> {
     TABLE.iter().find(|function| function.name == name)
 }

@@ -166,24 +166,30 @@ pub struct Expression {
 // === impl Analysis ===
 
 impl Analysis {
-    /// Parses and checks an expression; gives all that is wrong with it.
-    ///
-    /// Source: the grammar of provisioning.md 6, three tiers by C1.
+    /// Parses and checks an expression; gives all that is wrong with it, and all that is odd.
     pub fn of(source: &str) -> Self {
-        let parse::Parsed { root, mut errors } = parse::parse(source);
-        let Some(root) = root else {
-            errors.sort_by_key(|error| error.position);
-            return Self { expression: None, errors, warnings: Vec::new() };
-        };
-        let (reads, faults) = check::check(&root);
-        errors.extend(faults);
-        let evaluable = errors.is_empty();
-        errors.extend(types::check(&root));
+        let (expression, mut errors, root) = judge(source);
         errors.sort_by_key(|error| error.position);
-        let warnings = lint::lint(&root);
-        let expression = Expression { root, reads, compare: Compare::Binary };
-        Self { expression: evaluable.then_some(expression), errors, warnings }
+        let root = root.as_ref().or(expression.as_ref().map(|expression| &expression.root));
+        let warnings = root.map(lint::lint).unwrap_or_default();
+        Self { expression, errors, warnings }
     }
+}
+
+/// Gives: an expression that can be evaluated, all errors, and the tree if it can not.
+///
+/// Source: the grammar of provisioning.md 6, three tiers by C1.
+fn judge(source: &str) -> (Option<Expression>, Vec<ExprError>, Option<Node>) {
+    let parse::Parsed { root, mut errors } = parse::parse(source);
+    let Some(root) = root else { return (None, errors, None) };
+    let (reads, faults) = check::check(&root);
+    errors.extend(faults);
+    let evaluable = errors.is_empty();
+    errors.extend(types::check(&root));
+    if !evaluable {
+        return (None, errors, Some(root));
+    }
+    (Some(Expression { root, reads, compare: Compare::Binary }), errors, None)
 }
 
 // === impl Expression ===
@@ -191,23 +197,26 @@ impl Analysis {
 impl Expression {
     /// Parses and checks an expression.
     ///
-    /// Errors: the first fault with its place; limits [`SOURCE_BYTES_MAX`] and [`DEPTH_MAX`].
-    pub fn parse(source: &str) -> Result<Self, ExprError> {
-        let Analysis { expression, errors, .. } = Analysis::of(source);
-        match (expression, errors.into_iter().next()) {
-            (Some(expression), None) => Ok(expression),
-            (_, Some(error)) => Err(error),
-            // An analysis without errors has an expression.
-            (None, None) => Err(parse::nothing()),
+    /// Errors: all faults in order of place, at least one; limits [`SOURCE_BYTES_MAX`] and
+    /// [`DEPTH_MAX`].
+    pub fn parse(source: &str) -> Result<Self, Vec<ExprError>> {
+        let (expression, mut errors, _) = judge(source);
+        match expression {
+            Some(expression) if errors.is_empty() => Ok(expression),
+            _ => {
+                errors.sort_by_key(|error| error.position);
+                Err(errors)
+            }
         }
     }
 
     /// As [`Self::parse`], but takes what has no value for any object as well: trying an
     /// expression out shows more than refusing it.
-    pub fn parse_untyped(source: &str) -> Result<Self, ExprError> {
-        let Analysis { expression, errors, .. } = Analysis::of(source);
-        let mut errors = errors.into_iter().filter(|error| !error.fault.is_of_types());
-        expression.ok_or_else(|| errors.next().unwrap_or_else(parse::nothing))
+    pub fn parse_untyped(source: &str) -> Result<Self, Vec<ExprError>> {
+        let (expression, mut errors, _) = judge(source);
+        errors.retain(|error| !error.fault.is_of_types());
+        errors.sort_by_key(|error| error.position);
+        expression.ok_or(errors)
     }
 
     /// The same expression with this way of comparing texts.

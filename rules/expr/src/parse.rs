@@ -35,12 +35,6 @@ pub(crate) fn parse(source: &str) -> Parsed {
     Parsed { root, errors }
 }
 
-/// What an empty text is told.
-pub(crate) fn nothing() -> ExprError {
-    let fault = SyntaxFault::Expected { expected: "a value", found: "the end".to_owned() };
-    ExprError { position: Position::START, fault, hint: None }
-}
-
 struct Parser {
     /// Ends with [`Token::End`], which is never passed.
     tokens: Vec<(Position, Token)>,
@@ -462,7 +456,7 @@ mod tests {
     #[test]
     fn functions_that_cannot_be_computed_are_known_and_say_why() {
         for name in ["RandomNum", "Guid", "CBin", "Thumbprint", "CertNameInfo", "CertIssuerOid"] {
-            let error = Expression::parse(&format!("{name}([a])")).unwrap_err().to_string();
+            let error = Expression::parse(&format!("{name}([a])")).unwrap_err()[0].to_string();
             let known = format!("function `{name}` is not supported: ");
             assert!(error.starts_with(&known), "{error}");
         }

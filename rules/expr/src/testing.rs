@@ -12,7 +12,7 @@ use crate::{Analysis, Computed, Environment, Expression, Val};
 /// ISO 8601, or as `NULL`, `AuthoritativeNull`, `IgnoreThisFlow`, `error: ...`.
 pub(crate) fn check(expression: &str, attributes: &str, expected: &str) {
     let outcome = match Expression::parse_untyped(expression) {
-        Err(error) => format!("error: {error}"),
+        Err(errors) => format!("error: {}", errors[0]),
         Ok(parsed) => match parsed.compute(&Object::read(attributes)) {
             Err(error) => format!("error: {error}"),
             Ok(value) => computed(&value),

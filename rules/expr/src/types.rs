@@ -496,7 +496,7 @@ mod tests {
         ] {
             refused(expression, message, "");
         }
-        refused("\"a\" + \"b\"", "`+` takes a number, found `a` at 1:1", "texts are joined by `&`");
+        refused("\"a\" + [b]", "`+` takes a number, found `a` at 1:1", "texts are joined by `&`");
         refused(
             "FormatDateTime(\"2007-01-02\",\"yyyy\")",
             "function `FormatDateTime` takes a date as argument 1, found `2007-01-02` at 1:16",
