@@ -165,15 +165,13 @@ impl Parser {
 
     fn named(&mut self, position: Position, name: &str) -> Result<Node, ExprError> {
         if *self.peek() == Token::Open {
-            let function = known_function(position, name);
+            let known = known_function(position, name);
+            let function = known.map_err(|error| self.errors.push(error)).ok();
             self.advance();
             let arguments = self.arguments()?;
             let kind = match function {
-                Ok(function) => Kind::Call(function, arguments),
-                Err(error) => {
-                    self.errors.push(error);
-                    Kind::Refused(arguments)
-                }
+                Some(function) => Kind::Call(function, arguments),
+                None => Kind::Refused(arguments),
             };
             return Ok(Node { position, kind });
         }
