@@ -163,6 +163,11 @@ pub struct Expression {
     compare: Compare,
 }
 
+/// The names of all functions, those that are known and refused among them.
+pub fn functions() -> impl Iterator<Item = &'static str> {
+    builtin::names()
+}
+
 // === impl Analysis ===
 
 impl Analysis {

@@ -60,7 +60,7 @@ fn nth<'d>(
     mut components: impl Iterator<Item = (&'d str, &'d str)>,
     index: Option<i64>,
 ) -> Option<Val> {
-    let index = usize::try_from(index?).ok()?.checked_sub(1)?;
+    let index = super::size(index?)?.checked_sub(1)?;
     components.nth(index).map(|(_, value)| value.into())
 }
 

@@ -94,7 +94,7 @@ pub(super) fn split(arguments: &[Data]) -> Answer {
         None => None,
     };
     // As in VBA, a negative limit is none.
-    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    let limit = limit.and_then(super::size).unwrap_or(usize::MAX);
     let Some(text) = arguments[0].single()? else { return Ok(Data::Null) };
     let text = text.text()?;
     let parts = text.splitn(limit, &*delimiter).take(crate::PRODUCED_VALUES_MAX + 1);
@@ -113,7 +113,7 @@ fn index(arguments: &[Data]) -> Result<i64, Fault> {
 }
 
 fn at(values: &[Val], index: i64) -> Option<Val> {
-    values.get(usize::try_from(index).ok()?.checked_sub(1)?).cloned()
+    values.get(super::size(index)?.checked_sub(1)?).cloned()
 }
 
 fn flag(flag: bool) -> Data {

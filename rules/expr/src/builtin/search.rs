@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Arguments;
+use super::{Arguments, size};
 use crate::error::Fault;
 use crate::value::Val;
 
@@ -40,11 +40,10 @@ pub(super) fn word(arguments: &Arguments<'_>) -> Result<Option<Val>, Fault> {
     let text = arguments.text_or_empty(0)?;
     let delimiters = arguments.text_or_empty(2)?;
     let index = arguments.number(1)?.unwrap_or(0);
-    let found =
-        usize::try_from(index).ok().and_then(|index| index.checked_sub(1)).and_then(|index| {
-            let mut words = text.split(|c| delimiters.contains(c)).filter(|word| !word.is_empty());
-            words.nth(index)
-        });
+    let found = size(index).and_then(|index| index.checked_sub(1)).and_then(|index| {
+        let mut words = text.split(|c| delimiters.contains(c)).filter(|word| !word.is_empty());
+        words.nth(index)
+    });
     Ok(Some(found.unwrap_or_default().into()))
 }
 
@@ -62,8 +61,8 @@ fn texts<'a>(arguments: &Arguments<'a>) -> Result<Option<[Cow<'a, str>; 2]>, Fau
 
 fn start(arguments: &Arguments<'_>) -> Result<Option<usize>, Fault> {
     let Some(start) = arguments.number(2)? else { return Ok(None) };
-    match usize::try_from(start) {
-        Ok(start) if start > 0 => Ok(Some(start)),
+    match size(start) {
+        Some(start) if start > 0 => Ok(Some(start)),
         _ => Err(arguments.out_of_range(2, "a place from 1")),
     }
 }

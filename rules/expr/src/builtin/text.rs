@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::Arguments;
+use super::{Arguments, size};
 use crate::PRODUCED_VALUE_BYTES_MAX;
 use crate::error::Fault;
 use crate::value::Val;
@@ -28,7 +28,7 @@ pub(super) fn len(arguments: &Arguments<'_>) -> Answer {
 /// A negative count, or one beyond the length, is the whole text.
 pub(super) fn left(arguments: &Arguments<'_>) -> Answer {
     let text = arguments.text_or_empty(0)?;
-    let end = usize::try_from(required(arguments, 1)?).map(|count| byte_of(&text, count));
+    let end = size(required(arguments, 1)?).map(|count| byte_of(&text, count));
     Ok(Some(text[..end.unwrap_or(text.len())].into()))
 }
 
@@ -36,7 +36,7 @@ pub(super) fn left(arguments: &Arguments<'_>) -> Answer {
 pub(super) fn right(arguments: &Arguments<'_>) -> Answer {
     let text = arguments.text_or_empty(0)?;
     let length = text.chars().count();
-    let start = usize::try_from(required(arguments, 1)?)
+    let start = size(required(arguments, 1)?)
         .map_or(0, |count| byte_of(&text, length.saturating_sub(count)));
     Ok(Some(text[start..].into()))
 }
@@ -173,9 +173,9 @@ fn byte_of(text: &str, index: usize) -> usize {
 
 /// The places from 0 that `Mid` takes; `None` where it takes everything.
 fn span(length: usize, start: i64, count: Option<i64>) -> Option<std::ops::Range<usize>> {
-    let first = usize::try_from(start).ok()?.checked_sub(1).filter(|first| *first < length)?;
+    let first = size(start)?.checked_sub(1).filter(|first| *first < length)?;
     let end = match count {
-        Some(count) => first.saturating_add(usize::try_from(count).ok()?).min(length),
+        Some(count) => first.saturating_add(size(count)?).min(length),
         None => length,
     };
     Some(first..end)
@@ -188,7 +188,7 @@ fn padded<'a>(arguments: &Arguments<'a>) -> Result<(Cow<'a, str>, String), Fault
     if padding.chars().count() != 1 {
         return Err(arguments.out_of_range(2, "one character"));
     }
-    let wanted = usize::try_from(required(arguments, 1)?).unwrap_or(0);
+    let wanted = size(required(arguments, 1)?).unwrap_or(0);
     let Some(text) = text else { return Ok(Default::default()) };
     let missing = wanted.saturating_sub(text.chars().count());
     if missing > PRODUCED_VALUE_BYTES_MAX {

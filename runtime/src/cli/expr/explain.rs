@@ -18,9 +18,9 @@ Examples:
 Each part stands on a line with its value, `*` before those that decided:
   IIF = \"a@example.com\"
     * || = True
-      * IsPresent = True
-          [mail] = \"a@example.com\"
-        = not evaluated
+        * IsPresent = True
+              [mail] = \"a@example.com\"
+          = not evaluated
       [mail] = \"a@example.com\"
       NULL not evaluated")]
 pub struct Explain {
