@@ -1,6 +1,6 @@
-//! Hostile modules and odd expressions by the thousand (rules.md 15.14, provisioning.md 17.2). In: a
-//! seed. Out: what came of each execution, and every one that broke a promise: no panic, no hang, no
-//! answer beyond the contract.
+//! Hostile modules and odd expressions by the thousand (rules.md 15.14, provisioning.md 17.2). In:
+//! a seed. Out: what came of each execution, and every one that broke a promise: no panic, no hang,
+//! no answer beyond the contract.
 //!
 //! An execution depends on its seed alone. Modules and texts are mutated with their structure in
 //! view, since most flipped bytes end in the first parser; answers are written by a guest that
@@ -37,8 +37,7 @@ pub trait Target {
     /// Makes the input of an execution.
     fn input(&self, random: &mut Random) -> Vec<u8>;
 
-    /// Gives it to what is tried. Gives: what came of it, in a word or two. Errors: the promise that was
-    /// broken.
+    /// Tries it. Gives: what came of it, in a word or two. Errors: the promise that was broken.
     fn execute(&self, input: &[u8]) -> Result<String, String>;
 }
 

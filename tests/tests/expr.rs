@@ -132,7 +132,7 @@ fn rule(module: &LoadedModule) -> Rule {
 
 /// What the engine is to be told, by what the language computes natively.
 fn expected(expression: &str, object: &read::Object) -> Result<Contribution, String> {
-    let expression = Expression::parse(expression).map_err(|errors| errors[0].to_string())?;
+    let expression = Expression::parse(expression).map_err(|error| error.to_string())?;
     match expression.evaluate(object).map_err(|error| error.to_string())? {
         Outcome::Null => Ok(Contribution::None),
         Outcome::AuthoritativeNull => Ok(Contribution::Block),

@@ -123,7 +123,7 @@ fn expression(value: &Json) -> Result<Expression, String> {
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),
     };
-    Expression::parse(source)
+    Expression::parse_all(source)
         .map_err(|errors| errors.iter().map(told).collect::<Vec<_>>().join("; "))
 }
 

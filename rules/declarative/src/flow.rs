@@ -95,8 +95,8 @@ impl Environment for Object<'_> {
 /// Most values that are trimmed here: with more, the limits of the language are near.
 const TRIMMED_MAX: usize = 1000;
 
-/// Texts without the white space around them, and without those that are only that; an empty list is
-/// NULL. `None` where some value is no text.
+/// Texts without the white space around them, and without those that are only that; an empty list
+/// is NULL. `None` where some value is no text.
 fn trimmed(values: &[Value]) -> Option<Vec<Value>> {
     if values.len() > TRIMMED_MAX {
         return None;

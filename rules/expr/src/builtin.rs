@@ -270,8 +270,8 @@ const fn unsupported(name: &'static str, reason: &'static str) -> Builtin {
     Builtin { name, arity: 0..=usize::MAX, takes: &[], gives: ANYTHING, body }
 }
 
-/// A number as a length or place; `None` if it is negative. What is too large for this machine is as
-/// large as can be: a rule module counts in 32 bits, and must give what any other program gives.
+/// A number as a length or place; `None` if it is negative. What is too large for this machine is
+/// as large as can be: a rule module counts in 32 bits, and must give what any other program gives.
 fn size(number: i64) -> Option<usize> {
     (number >= 0).then(|| usize::try_from(number).unwrap_or(usize::MAX))
 }

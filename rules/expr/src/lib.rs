@@ -44,8 +44,8 @@ pub use value::Val;
 /// this was generated, and nobody could review it.
 pub const SOURCE_BYTES_MAX: usize = 32 * 1024;
 
-/// Deepest nesting of brackets, calls and signs. Parser and evaluator recurse once per level, on the small
-/// stack of a WASM instance; the deepest default rule has 9 levels.
+/// Deepest nesting of brackets, calls and signs. Parser and evaluator recurse once per level, on
+/// the small stack of a WASM instance; the deepest default rule has 9 levels.
 pub const DEPTH_MAX: usize = 64;
 
 /// Most values that one evaluation may produce, intermediate lists included. It bounds nested
@@ -56,9 +56,9 @@ pub const PRODUCED_VALUES_MAX: usize = 10_000;
 /// and a stop for `PadLeft` and repeated `Replace`.
 pub const PRODUCED_VALUE_BYTES_MAX: usize = 1024 * 1024;
 
-/// Most steps of one evaluation: a part evaluated, a value handed on, [`STEP_BYTES`] of text read or
-/// written. The other limits bound how much there is; this one bounds how often it is looked at, as
-/// in a `Where` over one long list that searches another. 4,000 addresses against 1,000 fit.
+/// Most steps of one evaluation: a part evaluated, a value handed on, [`STEP_BYTES`] of text read
+/// or written. The other limits bound how much there is; this one bounds how often it is looked at,
+/// as in a `Where` over one long list that searches another. 4,000 values against 1,000 fit.
 pub const STEPS_MAX: usize = 20_000_000;
 
 /// Bytes of text or binary values that count as one step.
@@ -200,11 +200,16 @@ fn judge(source: &str) -> (Option<Expression>, Vec<ExprError>, Option<Node>) {
 // === impl Expression ===
 
 impl Expression {
+    /// As [`Self::parse_all`]. Errors: the first fault.
+    pub fn parse(source: &str) -> Result<Self, ExprError> {
+        Self::parse_all(source).map_err(|mut errors| errors.swap_remove(0))
+    }
+
     /// Parses and checks an expression.
     ///
     /// Errors: all faults in order of place, at least one; limits [`SOURCE_BYTES_MAX`] and
     /// [`DEPTH_MAX`].
-    pub fn parse(source: &str) -> Result<Self, Vec<ExprError>> {
+    pub fn parse_all(source: &str) -> Result<Self, Vec<ExprError>> {
         let (expression, mut errors, _) = judge(source);
         match expression {
             Some(expression) if errors.is_empty() => Ok(expression),
@@ -215,7 +220,7 @@ impl Expression {
         }
     }
 
-    /// As [`Self::parse`], but takes what has no value for any object as well: trying an
+    /// As [`Self::parse_all`], but takes what has no value for any object as well: trying an
     /// expression out shows more than refusing it.
     pub fn parse_untyped(source: &str) -> Result<Self, Vec<ExprError>> {
         let (expression, mut errors, _) = judge(source);

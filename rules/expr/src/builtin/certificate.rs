@@ -1,5 +1,5 @@
-//! Fields of X.509 certificates (RFC 5280, section 4.1), written as .NET writes them: the rules that
-//! use them were written for it.
+//! Fields of X.509 certificates (RFC 5280, section 4.1), written as .NET writes them: the rules
+//! that use them were written for it.
 
 use super::conversion::bytes_of_base64;
 use super::der::{self, Element, Reader};

@@ -20,7 +20,7 @@ Examples:
 'IIF(InStr([p],\"SMTP:\")=1,NULL,[p])' --attrs -
   kakehi expr eval @cloud-filtered.txt --attrs user.json --param Domain.FQDN=a.example
 
-The value is shown before a flow makes a contribution of it: a flow that gives \"\" contributes NULL.")]
+The value is shown before a flow makes a contribution of it: there \"\" contributes NULL.")]
 pub struct Eval {
     /// The expression; `@FILE` reads it from a file, `-` from standard input
     #[arg(value_name = "EXPR", allow_hyphen_values = true)]
