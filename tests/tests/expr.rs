@@ -37,8 +37,8 @@ struct Wall {
 
 impl Wall {
     fn new() -> Self {
-        let host = Host::new(Options { workers: 1, ..Options::default() }).unwrap();
-        let module = load(&host, "{}").unwrap();
+        let host = Host::new(Options { workers: 1, ..Options::default() }).expect("a host");
+        let module = load(&host, "{}").expect("the module takes an empty configuration");
         Self { host, _module: module }
     }
 

@@ -287,7 +287,9 @@ const DOCUMENTED_TYPOS: [(&str, &str); 1] = [("Random", "RandomNum")];
 
 fn known_function(position: Position, name: &str) -> Result<&'static Builtin, ExprError> {
     let Some(function) = builtin::find(name) else {
-        let hint = nearest(name, builtin::names()).map(|near| format!("did you mean `{near}`?"));
+        let typo = DOCUMENTED_TYPOS.iter().find(|(typo, _)| *typo == name).map(|(_, right)| *right);
+        let near = typo.or_else(|| nearest(name, builtin::names()));
+        let hint = near.map(|near| format!("did you mean `{near}`?"));
         let fault = SyntaxFault::UnknownFunction(name.to_owned());
         return Err(ExprError { position, fault, hint });
     };
@@ -360,7 +362,6 @@ mod tests {
     fn r31_names_are_case_sensitive() {
         refused("iif(True,1,2)", "unknown function `iif` at 1:1", "did you mean `IIF`?");
         refused("Isnull([a])", "unknown function `Isnull` at 1:1", "did you mean `IsNull`?");
-        refused("Random(1,2)", "unknown function `Random` at 1:1", "");
         refused("true", "unknown name `true` at 1:1", "did you mean `True`?");
         refused("Trim", "unknown name `Trim` at 1:1", "a function is called: `Trim(...)`");
         refused(
@@ -368,6 +369,17 @@ mod tests {
             "unknown name `givenName` at 1:1",
             "an attribute is written `[givenName]`, a text `\"givenName\"`",
         );
+    }
+
+    #[test]
+    fn c10_names_that_documents_misspell_are_led_to_the_right_ones() {
+        for (typo, right) in [("InstrRev", "InStrRev"), ("Random", "RandomNum"), ("GUID", "Guid")] {
+            refused(
+                &format!("{typo}([a],1)"),
+                &format!("unknown function `{typo}` at 1:1"),
+                &format!("did you mean `{right}`?"),
+            );
+        }
     }
 
     #[test]
