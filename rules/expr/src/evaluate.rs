@@ -67,6 +67,11 @@ impl<'e> Evaluation<'e> {
         }
     }
 
+    /// What was done so far.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
     /// Binds a variable until [`Self::unbind`].
     pub fn bind(&mut self, variable: &'e Node, data: Data) {
         let name = match &variable.kind {

@@ -8,10 +8,13 @@ use crate::error::{EvalError, Position};
 use crate::evaluate::Evaluation;
 use crate::syntax::{Kind, Logic, Node};
 use crate::value::{Data, Val};
-use crate::{Compare, Computed, Environment};
+use crate::{Compare, Computed, Environment, STEPS_MAX};
 
 /// Most parts that are told of; what lies below the last is left out.
 const PARTS_MAX: usize = 1000;
+
+/// Most work that is done for telling: a part is evaluated once for each part around it.
+const TOLD_STEPS_MAX: usize = 4 * STEPS_MAX;
 
 /// Most values of a list whose round of `Select` or `Where` is told.
 const ROUNDS_MAX: usize = 5;
@@ -43,7 +46,7 @@ pub enum Share {
 }
 
 pub(crate) fn explain(root: &Node, environment: &dyn Environment, compare: Compare) -> Explained {
-    Explainer { environment, compare, bound: Vec::new(), told: 0 }.node(root)
+    Explainer { environment, compare, bound: Vec::new(), told: 0, steps: 0 }.node(root)
 }
 
 struct Explainer<'e> {
@@ -52,17 +55,20 @@ struct Explainer<'e> {
     /// Variables in force with their values, innermost last.
     bound: Vec<(&'e Node, Data)>,
     told: usize,
+    steps: usize,
 }
 
 // === impl Explainer ===
 
 impl<'e> Explainer<'e> {
-    fn value(&self, node: &'e Node) -> Result<Data, EvalError> {
+    fn value(&mut self, node: &'e Node) -> Result<Data, EvalError> {
         let mut evaluation = Evaluation::new(self.environment, self.compare);
         for (variable, data) in &self.bound {
             evaluation.bind(variable, data.clone());
         }
-        evaluation.node(node)
+        let value = evaluation.node(node);
+        self.steps = self.steps.saturating_add(evaluation.steps());
+        value
     }
 
     fn node(&mut self, node: &'e Node) -> Explained {
@@ -72,7 +78,7 @@ impl<'e> Explainer<'e> {
             Err(error) => Share::Failed(error),
         };
         let mut explained = told(node, share);
-        if self.told >= PARTS_MAX {
+        if self.told >= PARTS_MAX || self.steps > TOLD_STEPS_MAX {
             explained.left_out = node.parts().len();
             return explained;
         }
@@ -113,7 +119,7 @@ impl<'e> Explainer<'e> {
         }
     }
 
-    fn holds(&self, condition: &'e Node) -> Option<bool> {
+    fn holds(&mut self, condition: &'e Node) -> Option<bool> {
         self.value(condition).ok().and_then(|data| data.holds().ok())
     }
 

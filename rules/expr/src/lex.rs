@@ -187,6 +187,8 @@ impl<'s> Lexer<'s> {
             ("==", "equality is one `=`"),
             ("!=", "inequality is `<>`"),
             ("'", "a text stands between double quotes"),
+            ("\u{201c}", "a text stands between straight quotes, `\"`"),
+            ("\u{201d}", "a text stands between straight quotes, `\"`"),
             ("|", "or is `||`"),
             ("]", "an attribute is written `[name]`"),
         ] {

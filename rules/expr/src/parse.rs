@@ -411,6 +411,11 @@ mod tests {
         ("[a] != 1", "unexpected character `!` at 1:5", "inequality is `<>`"),
         ("True | False", "unexpected character `|` at 1:6", "or is `||`"),
         ("Trim(\n  'a')", "unexpected character `'` at 2:3", "a text stands between double quotes"),
+        (
+            "Trim(\u{201c}a\u{201d})",
+            "unexpected character `\u{201c}` at 1:6",
+            "a text stands between straight quotes, `\"`",
+        ),
         ("1 ; 2", "unexpected character `;` at 1:3", ""),
         (
             "\"a",
