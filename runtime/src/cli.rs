@@ -5,6 +5,7 @@ mod apply;
 mod config;
 mod demo;
 mod explain;
+mod expr;
 mod once;
 mod plan;
 mod render;
@@ -60,6 +61,9 @@ enum Verb {
     /// The synchronization rules
     #[command(subcommand)]
     Rules(rules::Rules),
+    /// The expression language of rules: try it out, check what was written
+    #[command(subcommand)]
+    Expr(expr::Expr),
     /// The runs there were
     #[command(subcommand)]
     Runs(runs::Runs),
@@ -79,6 +83,7 @@ pub fn main() -> ExitCode {
         Verb::Status(verb) => verb.execute(&config),
         Verb::Config(verb) => verb.execute(&config),
         Verb::Rules(verb) => verb.execute(&config),
+        Verb::Expr(verb) => verb.execute(),
         Verb::Runs(verb) => verb.execute(&config),
     };
     match result {
