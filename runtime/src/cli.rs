@@ -5,6 +5,7 @@ mod apply;
 mod config;
 mod demo;
 mod explain;
+mod import;
 mod once;
 mod plan;
 mod render;
@@ -63,6 +64,12 @@ enum Verb {
     /// The runs there were
     #[command(subcommand)]
     Runs(runs::Runs),
+    /// Make a manifest of another product's rules
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Give an imported manifest back in the form it came in
+    #[command(subcommand)]
+    Export(import::Export),
 }
 
 /// Parses the command line and does what it says.
@@ -80,6 +87,8 @@ pub fn main() -> ExitCode {
         Verb::Config(verb) => verb.execute(&config),
         Verb::Rules(verb) => verb.execute(&config),
         Verb::Runs(verb) => verb.execute(&config),
+        Verb::Import(verb) => verb.execute(),
+        Verb::Export(verb) => verb.execute(),
     };
     match result {
         Ok(code) => ExitCode::from(code),

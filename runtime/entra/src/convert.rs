@@ -2,6 +2,7 @@
 //! telling flow out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use kakehi_expr::{ExprError, Expression, SyntaxFault};
 
@@ -397,6 +398,32 @@ pub fn constant(text: &str, kind: Option<Type>, schema: bool) -> serde_json::Val
             Some(flag) => flag.into(),
             None => text.into(),
         },
+    }
+}
+
+// === impl Topic ===
+
+impl Topic {
+    /// Stable, for programs that read findings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Unsettled => "unsettled",
+            Self::NotDelivered => "not-delivered",
+            Self::Unlisted => "unlisted",
+            Self::Note => "note",
+        }
+    }
+}
+
+// === impl Counts ===
+
+impl fmt::Display for Counts {
+    /// One line with the numbers that decide.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rules, flows, expressions, disabled, .. } = self;
+        write!(f, "rules {}/{}, flows {}/{}", rules.0, rules.1, flows.0, flows.1)?;
+        write!(f, ", expressions {}/{}, disabled {disabled}", expressions.0, expressions.1)
     }
 }
 

@@ -17,6 +17,7 @@ mod fragment;
 mod manifest;
 mod model;
 mod notes;
+mod places;
 mod read;
 mod report;
 mod text;
@@ -25,7 +26,7 @@ mod yaml;
 
 pub use crate::back::{Written, back};
 pub use crate::connectors::{Argument, Parameter};
-pub use crate::convert::{Counts, Finding};
+pub use crate::convert::{Counts, Finding, Topic};
 pub use crate::fault::Fault;
 pub use crate::model::{Direction, Flow, FlowSource, LinkType, MergeType, Origin, Rule};
 pub use crate::read::{Export, File, read};
@@ -65,6 +66,9 @@ pub fn import(
         path: "manifest.yml".into(),
         text: manifest::text(&export, &connectors, &converted, &mut findings),
     }];
+    if let Some(text) = places::text(&connectors, &converted, &mut findings) {
+        files.push(Output { path: "config-targets.yml".into(), text });
+    }
     let counts = convert::count(&export, &converted, &findings);
     for rule in &converted {
         files.push(Output { path: rule.path.clone(), text: rule.text.clone() });

@@ -35,7 +35,7 @@ pub fn text(
     findings: &[Finding],
 ) -> String {
     let mut text = String::from("# Import of a rule set of Entra Connect\n\n");
-    text.push_str(&summary(counts));
+    text.push_str(&counts.to_string());
     text.push_str("\n\n");
     table(counts, &mut text);
     text.push_str("\n## Connectors\n\n| name | kind | identifier | in the export |\n");
@@ -63,15 +63,6 @@ pub fn text(
         }
     }
     text
-}
-
-/// One line with the numbers that decide.
-pub fn summary(counts: &Counts) -> String {
-    let Counts { rules, flows, expressions, disabled, .. } = counts;
-    format!(
-        "rules {}/{}, flows {}/{}, expressions {}/{}, disabled {disabled}",
-        rules.0, rules.1, flows.0, flows.1, expressions.0, expressions.1
-    )
 }
 
 fn table(counts: &Counts, text: &mut String) {

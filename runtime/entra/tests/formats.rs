@@ -29,21 +29,21 @@ fn shared() -> Option<PathBuf> {
 fn folder(folder: &Path) -> Vec<File> {
     let mut files = vec![];
     for part in ["SynchronizationRules", "Connectors", "GlobalSettings"] {
-        for entry in fs::read_dir(folder.join(part)).unwrap() {
-            files.push(file(&entry.unwrap().path()));
+        for entry in fs::read_dir(folder.join(part)).expect("the part is there") {
+            files.push(file(&entry.expect("the folder can be read").path()));
         }
     }
     files
 }
 
 fn file(path: &Path) -> File {
-    File { name: path.display().to_string(), bytes: fs::read(path).unwrap() }
+    File { name: path.display().to_string(), bytes: fs::read(path).expect("the file is there") }
 }
 
 fn names() -> Vec<Argument> {
     [(FOREST_A, "forest-a:ad"), (FOREST_R, "forest-r:ad"), (CLOUD, "cloud:scim")]
         .into_iter()
-        .map(|(id, name)| Argument::parse(&format!("{id}={name}")).unwrap())
+        .map(|(id, name)| Argument::parse(&format!("{id}={name}")).expect("an argument"))
         .collect()
 }
 
@@ -57,7 +57,7 @@ fn fragments(imported: &Imported) -> BTreeMap<&str, &str> {
 }
 
 fn text<'a>(imported: &'a Imported, path: &str) -> &'a str {
-    &imported.files.iter().find(|file| file.path == path).unwrap().text
+    &imported.files.iter().find(|file| file.path == path).expect("it was written").text
 }
 
 #[test]
@@ -162,8 +162,7 @@ fn a_fragment_reads_well() {
     let path = "rules/102-in-from-forest-a-user-accountenabled.yml";
     expect_test::expect_file!["fixtures/102.yml"].assert_eq(text(&imported, path));
     expect_test::expect_file!["fixtures/manifest.yml"].assert_eq(text(&imported, "manifest.yml"));
-    expect_test::expect_file!["fixtures/report.md"]
-        .assert_eq(text(&imported, "import-report.md"));
+    expect_test::expect_file!["fixtures/report.md"].assert_eq(text(&imported, "import-report.md"));
     let custom = "rules/050-in-from-forest-a-custom-nobody-s-department.yml";
     expect_test::expect_file!["fixtures/050.yml"].assert_eq(text(&imported, custom));
 }

@@ -11,7 +11,7 @@ mod path;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kakehi_engine::object::{ClassName, ConnectorName};
+use kakehi_engine::object::{AttributeName, ClassName, ConnectorName};
 use kakehi_engine::rule::{
     Connector, ConnectorKind, Contract, Direction, Merge, ModuleIdentity, OnDelete, Rule, RuleSet,
     RuleTag, TargetClass, Thresholds,
@@ -20,7 +20,9 @@ use kakehi_host::{Host, Limits, LoadedModule};
 
 pub use self::admission::Admission;
 use self::module::Modules;
-use super::codes::{BAD_PATH, CANNOT_DISABLE, CONNECTORS_DIFFER, MERGE_CLASH, UNKNOWN_CLASS};
+use super::codes::{
+    BAD_PATH, CANNOT_DISABLE, CONNECTORS_DIFFER, MERGE_CLASH, NOT_TAKEN, UNKNOWN_CLASS,
+};
 use super::files::Files;
 use super::{Manifest, ManifestConnector, ManifestRule, PURPOSE, cases};
 use crate::config::finding::{Finding, Findings};
@@ -40,6 +42,8 @@ pub struct Surroundings<'a> {
     pub connectors: &'a [(ConnectorName, SystemKind)],
     /// The object types of every target.
     pub classes: &'a BTreeMap<ConnectorName, BTreeMap<ClassName, TargetClass>>,
+    /// Targets that take no attributes but these, by object type.
+    pub taken: &'a BTreeMap<ConnectorName, BTreeMap<ClassName, BTreeSet<AttributeName>>>,
     pub thresholds: &'a BTreeMap<ConnectorName, Thresholds>,
     pub admission: &'a Admission,
     /// What a rule may take where the manifest says nothing else.
@@ -60,24 +64,42 @@ pub fn load(
     let connectors = connectors(&manifest, surroundings, &mut findings);
     let mut modules = Modules::new(files, host, surroundings);
     let mut rules = vec![];
+    let mut drafts = vec![];
     let mut loaded = vec![];
     let mut tested = BTreeSet::new();
+    let mut left_out = BTreeMap::new();
     for rule in &manifest.rules {
-        let on_delete = on_delete(rule, surroundings, &mut findings);
-        let Some((module, contract)) = modules.load(rule, &mut findings) else { continue };
-        if rule.draft.direction == Direction::Outbound {
-            paths(rule, &contract, &mut findings);
+        let idle = rule.idle || is_without_class(rule, surroundings, &mut findings);
+        let on_delete = match idle {
+            true => OnDelete::Keep,
+            false => on_delete(rule, surroundings, &mut findings),
+        };
+        let Some((module, mut contract)) = modules.load(rule, &mut findings) else { continue };
+        if rule.draft.direction == Direction::Outbound && !idle {
+            match take_out(rule, surroundings, &mut contract) {
+                Some(names) => left_out
+                    .entry(rule.connector.clone())
+                    .or_insert_with(BTreeSet::new)
+                    .extend(names),
+                None => paths(rule, &contract, &mut findings),
+            }
         }
         let engine_rule = engine_rule(rule, on_delete, contract, &module);
         // The cases do not know of connectors: what holds on one holds on all.
         if tested.insert((&rule.draft.origin.file, rule.draft.origin.mark)) {
             cases::check(&rule.draft, &engine_rule, &module, &mut findings);
         }
+        // The engine would read a target, or export to a source that nothing is delivered to.
+        if idle {
+            continue;
+        }
+        drafts.push(rule);
         rules.push(engine_rule);
         loaded.push(module);
     }
+    tell_left_out(&left_out, &mut findings);
     if !findings.has_errors() {
-        merge_clashes(&manifest.rules, &rules, &mut findings);
+        merge_clashes(&drafts, &rules, &mut findings);
     }
     let failed = findings.has_errors();
     all.extend(findings.into_sorted());
@@ -181,6 +203,68 @@ fn on_delete(
     }
 }
 
+/// Whether a target names its object types and does not name that of the rule: such a rule is
+/// loaded and does nothing.
+fn is_without_class(
+    rule: &ManifestRule,
+    surroundings: &Surroundings<'_>,
+    findings: &mut Findings,
+) -> bool {
+    let draft = &rule.draft;
+    let outbound = draft.direction == Direction::Outbound;
+    let Some(taken) = surroundings.taken.get(&rule.connector).filter(|_| outbound) else {
+        return false;
+    };
+    let without = !taken.contains_key(draft.cs_class.as_str());
+    if without {
+        let message = format!(
+            "`types` of `{}` has no `{}`: the rule does nothing",
+            rule.connector, draft.cs_class
+        );
+        draft
+            .spot()
+            .warning(findings, NOT_TAKEN, message, draft.class_mark)
+            .hint("name the type there if the target has such objects");
+    }
+    without
+}
+
+/// Takes out of a contract what the target does not take, so that nothing is computed for it. Gives
+/// the names; `None` where the target takes whatever is a path.
+fn take_out(
+    rule: &ManifestRule,
+    surroundings: &Surroundings<'_>,
+    contract: &mut Contract,
+) -> Option<Vec<AttributeName>> {
+    let taken = surroundings.taken.get(&rule.connector)?.get(rule.draft.cs_class.as_str())?;
+    let mut left_out = vec![];
+    for (attribute, policy) in &mut contract.writes {
+        if !taken.contains(attribute) {
+            policy.enabled = false;
+            left_out.push(attribute.clone());
+        }
+    }
+    Some(left_out)
+}
+
+fn tell_left_out(
+    left_out: &BTreeMap<ConnectorName, BTreeSet<AttributeName>>,
+    findings: &mut Findings,
+) {
+    for (connector, names) in left_out.iter().filter(|(_, names)| !names.is_empty()) {
+        let shown: Vec<String> = names.iter().take(5).map(|name| format!("`{name}`")).collect();
+        let message = format!(
+            "{} attributes that rules write to `{connector}` are not sent: {}{}",
+            names.len(),
+            shown.join(", "),
+            if names.len() > shown.len() { " ..." } else { "" }
+        );
+        findings
+            .warning(NOT_TAKEN, message)
+            .hint("name them under `types` of the target where it has a place for them");
+    }
+}
+
 fn paths(rule: &ManifestRule, contract: &Contract, findings: &mut Findings) {
     for attribute in contract.writes.keys() {
         if let Err(why) = path::check(attribute.as_str()) {
@@ -226,7 +310,7 @@ fn engine_rule(
 }
 
 /// Two rules that treat one attribute differently could not both have their way (11.4).
-fn merge_clashes(drafts: &[ManifestRule], rules: &[Rule], findings: &mut Findings) {
+fn merge_clashes(drafts: &[&ManifestRule], rules: &[Rule], findings: &mut Findings) {
     let mut first = BTreeMap::<_, (Merge, &Rule)>::new();
     for (draft, rule) in drafts.iter().zip(rules) {
         let (connector, class) = match rule.direction {
@@ -300,6 +384,7 @@ mod tests {
                     ("portal".into(), SystemKind::Scim),
                 ],
                 classes: &self.classes,
+                taken: &BTreeMap::new(),
                 thresholds: &BTreeMap::new(),
                 admission: &self.admission,
                 limits: Limits::default(),
@@ -512,6 +597,7 @@ mod tests {
                 ("cloud".into(), SystemKind::Scim),
             ],
             classes: &classes,
+            taken: &BTreeMap::new(),
             thresholds: &BTreeMap::new(),
             admission: &Admission::Pinned,
             limits: Limits::default(),
