@@ -94,7 +94,7 @@ fn doubled(set: &Path) -> TempDir {
                 write(&name, &at(2 * number));
                 if text.contains("<direction>Inbound") && text.contains(CONTOSO) {
                     let id = name.split(['{', '}']).nth(1).expect("a name with an identifier");
-                    let copy = format!("0{}", &id[1..]);
+                    let copy = format!("0c0ffee0{}", &id[8..]);
                     let text = second(&at(2 * number + 1)).replace(id, &copy);
                     write(&name.replace(id, &copy), &text);
                 }
@@ -287,6 +287,7 @@ fn installation(set: &Path, server: &InProcess) -> Product {
     let types = piece.split_once("    types:\n").expect("types of the target").1;
     let config = format!(
         "manifest: manifest.yml\nstate: {{path: state}}\nrules: {{cache: cache}}\n\
+         import: {{max_shrink: {{objects: 5, percent: 100}}}}\n\
          sources:\n  forest-a: {{ldif: {{path: a.ldif, anchor: objectGUID}}}}\n  \
          forest-r: {{ldif: {{path: r.ldif, anchor: objectGUID}}}}\n\
          targets:\n  cloud:\n    base_url: {}\n    credential: cloud-token\n    types:\n{types}\

@@ -1,5 +1,5 @@
-//! What becomes of each rule: exported rules flow in; fragments, counts and everything that is worth
-//! telling flow out.
+//! What becomes of each rule: exported rules flow in; fragments, counts and everything that is
+//! worth telling flow out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -312,3 +312,6 @@ impl At<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

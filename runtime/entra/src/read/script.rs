@@ -55,7 +55,7 @@ const NOT_RUN: &str = "scripts are read and never run: keep only what the rules 
 /// Commands that change no rule: the editor ends with one, people begin with another.
 const WITHOUT_EFFECT: [&str; 2] = ["get-adsyncrule", "import-module"];
 
-/// Reads the rules of a script. Faults are noted; after the first of a script nothing is made of it.
+/// Reads the rules of a script. Faults are noted; with one, nothing is made of the script.
 pub(super) fn rules(
     file: &str,
     text: &str,
@@ -478,3 +478,6 @@ fn flag(line: u32, value: &Value) -> Read<bool> {
 fn ends(token: &Token<'_>) -> bool {
     matches!(token, Token::End)
 }
+
+#[cfg(test)]
+mod tests;
