@@ -295,6 +295,9 @@ fn flows(raw: &RuleIn, note: Option<&RuleNote>) -> Result<Vec<Flow>, String> {
                 })
                 .unwrap_or(merge),
             once: noted.and_then(|noted| noted.once).unwrap_or(once),
+            once_as: noted
+                .and_then(|noted| noted.once_as.clone())
+                .filter(|word| crate::model::boolean(word) == Some(once)),
         });
     }
     Ok(flows)

@@ -227,12 +227,12 @@ fn unlisted(rule: &Rule, flow: &Flow, text: &str, listed: &[String], findings: &
 
 fn refused(rule: &Rule, flow: &Flow, text: &str, error: &ExprError) -> Finding {
     let suggestion = match (&error.hint, &error.fault) {
-        (Some(hint), _) => hint.clone(),
-        (None, SyntaxFault::Unsupported { .. }) => {
+        (_, SyntaxFault::Unsupported { .. }) => {
             "leave the rule disabled if nobody needs the attribute; else compute it in a module \
              of your own (`kakehi rules new`) and set `enabled: true`"
                 .to_owned()
         }
+        (Some(hint), _) => hint.clone(),
         (None, _) => "mend the expression and set `enabled: true`".to_owned(),
     };
     let what = format!("flow to `{}`: {error}", flow.to);

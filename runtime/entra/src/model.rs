@@ -66,6 +66,8 @@ pub struct Flow {
     pub merge: MergeType,
     /// Only when the target object is created.
     pub once: bool,
+    /// How the XML says so, where it says it in other words than `True` or by being silent.
+    pub once_as: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,11 +196,11 @@ pub fn guid(text: &str) -> Option<String> {
     (right && groups.iter().all(hex)).then(|| bare.to_ascii_lowercase())
 }
 
-/// `True` and `False` in any case.
+/// `True` and `False` in any case, and the digits that XML has for them.
 pub fn boolean(text: &str) -> Option<bool> {
     match text.trim() {
-        text if text.eq_ignore_ascii_case("true") => Some(true),
-        text if text.eq_ignore_ascii_case("false") => Some(false),
+        text if text == "1" || text.eq_ignore_ascii_case("true") => Some(true),
+        text if text == "0" || text.eq_ignore_ascii_case("false") => Some(false),
         _ => None,
     }
 }

@@ -85,6 +85,8 @@ pub struct FlowNote {
     pub merge: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub once: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub once_as: Option<String>,
 }
 
 /// Where the value of a flow is from, as the fragment has it, and what goes without saying of it.
@@ -168,9 +170,10 @@ fn flow_notes(rule: &Rule, plain: &[Plain]) -> Vec<FlowNote> {
             constant: constant.filter(|text| Some(text) != usual_constant.as_ref()),
             merge: (flow.merge != plain.merge).then(|| flow.merge.to_string()),
             once: (flow.once != plain.once).then_some(flow.once),
+            once_as: flow.once_as.clone(),
         };
         let says = note.sources.is_some() || note.constant.is_some();
-        if says || note.merge.is_some() || note.once.is_some() {
+        if says || note.merge.is_some() || note.once.is_some() || note.once_as.is_some() {
             notes.push(note);
         }
     }

@@ -61,7 +61,11 @@ fn flows(rule: &Rule, writer: &mut Writer) {
     }
     writer.open("attribute-mappings");
     for flow in &rule.flows {
-        writer.open(if flow.once { "mapping execute-once=\"True\"" } else { "mapping" });
+        match (&flow.once_as, flow.once) {
+            (Some(word), _) => writer.begin("mapping", &format!(" execute-once=\"{word}\"")),
+            (None, true) => writer.begin("mapping", " execute-once=\"True\""),
+            (None, false) => writer.open("mapping"),
+        }
         writer.leaf("dest", &flow.to);
         let sources: &[String] = match &flow.source {
             FlowSource::Direct(sources) | FlowSource::Expression { listed: sources, .. } => sources,
@@ -96,7 +100,11 @@ impl Writer {
     }
 
     fn open(&mut self, name: &str) {
-        self.line(&format!("<{name}>"));
+        self.begin(name, "");
+    }
+
+    fn begin(&mut self, name: &str, attributes: &str) {
+        self.line(&format!("<{name}{attributes}>"));
         self.depth += 1;
     }
 

@@ -106,6 +106,10 @@ fn print(imported: &Imported, folder: &Path, out: &mut impl Write) -> std::io::R
     let counts = &imported.counts;
     let report = folder.join("import-report.md");
     writeln!(out, "written to {}; look through {}", folder.display(), report.display())?;
+    if imported.files.iter().any(|file| file.path == "config-targets.yml") {
+        let piece = folder.join("config-targets.yml");
+        writeln!(out, "put `types` of {} below the target in config.yml", piece.display())?;
+    }
     if counts.not_delivered > 0 {
         writeln!(
             out,

@@ -271,6 +271,7 @@ impl At<'_> {
             source,
             merge: merge.unwrap_or(MergeType::Update),
             once: self.boolean("ExecuteOnce"),
+            once_as: None,
         }
     }
 

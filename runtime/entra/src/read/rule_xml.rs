@@ -1,5 +1,7 @@
 //! Format A: one `synchronizationRule` element flows in, one rule flows out, or all of its faults.
 
+use std::collections::BTreeSet;
+
 use roxmltree::Node;
 
 use super::Counted;
@@ -34,10 +36,15 @@ const KNOWN: [&str; 20] = [
     "synchronizationCriteria",
 ];
 
+/// What one mapping holds.
+const KNOWN_IN_MAPPING: [&str; 4] = ["dest", "src", "expression", "valueMergeType"];
+
 /// Reads the elements of one rule and gathers what is wrong with them.
 struct Reader<'a> {
     file: &'a str,
     faults: &'a mut Vec<Fault>,
+    /// Names of elements that this program does not know.
+    unknown: BTreeSet<String>,
 }
 
 /// Takes the root of a file, which must be a rule. `None` with at least one fault noted.
@@ -48,9 +55,8 @@ pub(super) fn rule(
     faults: &mut Vec<Fault>,
 ) -> Option<Rule> {
     let before = faults.len();
-    let mut reader = Reader { file, faults };
-    let known = |child: &Node<'_, '_>| KNOWN.contains(&child.tag_name().name());
-    let unknown = elements(root).filter(|child| !known(child));
+    let mut reader = Reader { file, faults, unknown: BTreeSet::new() };
+    reader.unknown(root, &KNOWN);
     let internal_id = child_text(root, "internal-id");
     let rule = Rule {
         origin: Origin { file: file.to_owned(), line: line(root) },
@@ -78,7 +84,7 @@ pub(super) fn rule(
         flows: reader.flows(root, counted),
         scope: reader.scope(root),
         join: reader.join(root),
-        unknown: unknown.map(|child| child.tag_name().name().to_owned()).collect(),
+        unknown: reader.unknown.into_iter().collect(),
     };
     (faults.len() == before).then_some(rule)
 }
@@ -99,6 +105,11 @@ fn span(text: &str) -> String {
 impl Reader<'_> {
     fn note(&mut self, node: Node<'_, '_>, message: String, hint: &str) {
         self.faults.push(fault(self.file, node, message, hint));
+    }
+
+    fn unknown(&mut self, node: Node<'_, '_>, known: &[&str]) {
+        let names = elements(node).map(|child| child.tag_name().name());
+        self.unknown.extend(names.filter(|name| !known.contains(name)).map(str::to_owned));
     }
 
     /// The trimmed text of a child that must be there and not empty.
@@ -179,6 +190,7 @@ impl Reader<'_> {
     }
 
     fn flow(&mut self, mapping: Node<'_, '_>) -> Flow {
+        self.unknown(mapping, &KNOWN_IN_MAPPING);
         let source = child(mapping, "src");
         let listed: Vec<String> = source
             .into_iter()
@@ -207,6 +219,7 @@ impl Reader<'_> {
             source,
             merge: merge.unwrap_or(MergeType::Update),
             once: boolean(once).unwrap_or(false),
+            once_as: Some(once.to_owned()).filter(|once| !matches!(once.as_str(), "" | "True")),
         }
     }
 

@@ -225,7 +225,7 @@ impl Reader<'_> {
         };
         let to = required(line, "Destination", self.argument_text(arguments, "Destination")?)?;
         let once = self.switch(arguments, "ExecuteOnce")?;
-        self.rules[rule].0.flows.push(Flow { to, source, merge, once });
+        self.rules[rule].0.flows.push(Flow { to, source, merge, once, once_as: None });
         Ok(Value::Rule(rule))
     }
 
