@@ -51,20 +51,13 @@ impl fmt::Display for NamesError {
 // === impl Names ===
 
 impl Names {
-    /// Takes what the configuration says, by object type of the rules. Errors: a path that is none,
-    /// or that two attributes would share.
+    /// Takes what the configuration says, by object type of the rules. Errors: a path that is none.
     pub fn new(types: &BTreeMap<String, TypeNames>) -> Result<Self, NamesError> {
         let mut names = Self::default();
         for (class, TypeNames { resource, attributes }) in types {
             let mut paths = BTreeMap::new();
-            let mut taken = BTreeMap::new();
             for (attribute, path) in attributes {
                 Path::parse(path).map_err(|error| NamesError(format!("`{class}`: {error}")))?;
-                if let Some(other) = taken.insert(path, attribute) {
-                    let message =
-                        format!("`{class}`: `{other}` and `{attribute}` are both `{path}`");
-                    return Err(NamesError(message));
-                }
                 paths.insert(attribute.as_str().into(), path.as_str().into());
             }
             let resource = resource.as_str().into();
@@ -249,5 +242,118 @@ impl Target for Renamed {
 
     fn reader(&self) -> &dyn TargetReader {
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kakehi_engine::object::Value;
+
+    use super::*;
+
+    /// Takes one object under the names of SCIM, and shows one.
+    struct Fake(ConnectorName);
+
+    #[async_trait]
+    impl TargetReader for Fake {
+        fn name(&self) -> &ConnectorName {
+            &self.0
+        }
+
+        async fn begin_cycle(&self) {}
+
+        async fn find(
+            &self,
+            class: &ClassName,
+            wanted: &[MatchKeys],
+        ) -> Result<Vec<Vec<RemoteObject>>, TargetError> {
+            assert_eq!(class.as_str(), "User");
+            assert_eq!(wanted, [[("userName".into(), "ann".to_owned())]]);
+            Ok(vec![vec![self.read(class, "1").await?.expect("it is there")]])
+        }
+
+        async fn read(
+            &self,
+            class: &ClassName,
+            remote_id: &str,
+        ) -> Result<Option<RemoteObject>, TargetError> {
+            let values = |text| vec![Value::text(text)];
+            let attributes = [("userName".into(), values("ann")), ("nickName".into(), values("a"))];
+            Ok(Some(RemoteObject {
+                remote_id: remote_id.to_owned(),
+                class: class.clone(),
+                attributes: attributes.into(),
+            }))
+        }
+
+        fn window(&self) -> usize {
+            1
+        }
+    }
+
+    #[async_trait]
+    impl Target for Fake {
+        async fn write(&self, op: &WriteOp) -> Result<Written, TargetError> {
+            let attributes = [("userName".into(), vec![Value::text("ann")])].into();
+            assert_eq!(*op, WriteOp::Create { class: "User".into(), attributes });
+            Ok(Written { remote_id: "1".into(), diverging: vec!["userName".into()] })
+        }
+
+        fn reader(&self) -> &dyn TargetReader {
+            self
+        }
+    }
+
+    fn names(attributes: &[(&str, &str)]) -> Result<Names, String> {
+        let owned = |(name, path): &(&str, &str)| ((*name).to_owned(), (*path).to_owned());
+        let names = TypeNames {
+            resource: "User".into(),
+            attributes: attributes.iter().map(owned).collect(),
+        };
+        Names::new(&[("user".to_owned(), names)].into()).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn names_of_rules_go_out_as_paths_and_come_back_as_names() {
+        let names = names(&[("upn", "userName"), ("accountEnabled", "active")]).unwrap();
+        let target = Renamed::new(Box::new(Fake("cloud".into())), names);
+        let values = vec![Value::text("ann")];
+        let create = WriteOp::Create {
+            class: "user".into(),
+            attributes: [("upn".into(), values.clone()), ("other".into(), values.clone())].into(),
+        };
+        let written = target.write(&create).await.unwrap();
+        assert_eq!(written.diverging, [AttributeName::from("upn")]);
+        let found =
+            target.find(&"user".into(), &[vec![("upn".into(), "ann".into())]]).await.unwrap();
+        let expected: AttributeMap = [("upn".into(), values)].into();
+        assert_eq!((&found[0][0].attributes, found[0][0].class.as_str()), (&expected, "user"));
+        let unknown = WriteOp::Delete { class: "contact".into(), remote_id: "1".into() };
+        let error = target.write(&unknown).await.err().unwrap().to_string();
+        assert_eq!(error, "`types` of the target has no `contact`");
+    }
+
+    #[test]
+    fn the_class_is_described_in_the_names_of_the_rules() {
+        let classes = names(&[("upn", "userName"), ("on", "active"), ("anchor", "externalId")])
+            .unwrap()
+            .classes();
+        let class = &classes["user"];
+        assert_eq!(class.naming, Some("upn".into()));
+        assert_eq!(class.disable, Some(("on".into(), Value::Boolean(false))));
+        assert_eq!(class.match_by, ["anchor".into(), "upn".into()]);
+        // Without a name for `active`, nothing could be disabled.
+        assert_eq!(names(&[("upn", "userName")]).unwrap().classes()["user"].disable, None);
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused() {
+        assert_eq!(
+            names(&[("a", "name.")]).err().as_deref(),
+            Some(
+                "`user`: `name.` is no attribute path of the form \
+                 `attribute[sub eq \"value\"].sub`"
+            )
+        );
     }
 }

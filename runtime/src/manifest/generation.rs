@@ -354,6 +354,7 @@ mod tests {
     struct World {
         folder: tempfile::TempDir,
         classes: BTreeMap<ConnectorName, BTreeMap<ClassName, TargetClass>>,
+        taken: BTreeMap<ConnectorName, BTreeMap<ClassName, BTreeSet<AttributeName>>>,
         admission: Admission,
     }
 
@@ -365,7 +366,7 @@ mod tests {
             let user = TargetClass { disable, ..TargetClass::default() };
             let of_portal = [("User".into(), user), ("Group".into(), TargetClass::default())];
             let classes = [("portal".into(), of_portal.into())].into();
-            Self { folder, classes, admission: Admission::Pinned }
+            Self { folder, classes, taken: BTreeMap::new(), admission: Admission::Pinned }
         }
 
         fn load(&self, rules: &str) -> Result<(Generation, Vec<Finding>), Vec<Finding>> {
@@ -384,7 +385,7 @@ mod tests {
                     ("portal".into(), SystemKind::Scim),
                 ],
                 classes: &self.classes,
-                taken: &BTreeMap::new(),
+                taken: &self.taken,
                 thresholds: &BTreeMap::new(),
                 admission: &self.admission,
                 limits: Limits::default(),
@@ -581,6 +582,85 @@ mod tests {
               hint: choose `on_delete: delete` or `on_delete: keep`
         "#]],
         );
+    }
+
+    #[test]
+    fn rules_against_the_way_of_their_connector_are_checked_and_do_nothing() {
+        let rules = format!(
+            "{INBOUND}{}{}",
+            "  - {name: from the cloud, precedence: 7, connector: portal, direction: inbound,
+     from: User, to: person, link: join, module: PINNED}\n",
+            "  - {name: to a forest, precedence: 7, connector: a, direction: outbound,
+     from: person, to: user, link: join, module: PINNED}\n",
+        );
+        let told = &expect![[r#"
+            warning: an inbound rule on a target does nothing yet (K0349)
+              at: manifest.yml:5:54, rule `from the cloud`
+              hint: it is checked and shown; sources are read, targets are written
+            warning: an outbound rule on a source does nothing yet (K0349)
+              at: manifest.yml:7:51, rule `to a forest`
+              hint: it is checked and shown; sources are read, targets are written
+        "#]];
+        World::new().findings(&rules, told);
+        let (generation, _) =
+            World::new().load(&rules).unwrap_or_else(|found| panic!("{}", found[0]));
+        let names: Vec<&str> = generation.rules.rules.iter().map(|rule| &*rule.name).collect();
+        assert_eq!(names, ["in", "in"]);
+        // Checked they are.
+        let broken = rules.replacen("module: PINNED}", "module: {path: no.wasm}}", 3);
+        let codes = World::new().load(&broken).err().unwrap();
+        assert!(codes.iter().filter(|finding| finding.code == "K0501").count() >= 3, "{codes:?}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_disabled_rule_stops_nobody() {
+        let off = "  - {name: off, precedence: 9, connector: a, direction: inbound, from: user,
+     to: person, link: join, enabled: false, scope: [[{attr: x, op: ISODD, value: '1'}]],
+     module: PINNED}\n";
+        let (_, findings) = World::new()
+            .load(&format!("{INBOUND}{off}"))
+            .unwrap_or_else(|found| panic!("{}", found[0]));
+        let told: Vec<&str> = findings.iter().map(|finding| &*finding.message).collect();
+        assert_eq!(told, ["unknown operator `ISODD`"]);
+    }
+
+    #[test]
+    fn a_target_with_names_of_its_own_takes_what_they_name_and_no_more() {
+        let mut world = World::new();
+        let path = world.folder.path().join("manifest.yml");
+        let rules = format!(
+            "{INBOUND}{}{}",
+            "  - {name: people, precedence: 1, connector: portal, direction: outbound,
+     from: person, to: User, link: join, module: 'builtin:declarative',
+     config: {flows: [{to: mail, from: mail}, {to: x 400, from: x}]}}\n",
+            "  - {name: contacts, precedence: 2, connector: portal, direction: outbound,
+     from: person, to: contact, link: join, module: 'builtin:declarative'}\n",
+        );
+        world.taken.insert("portal".into(), [("User".into(), ["mail".into()].into())].into());
+        let (generation, findings) =
+            world.load(&rules).unwrap_or_else(|found| panic!("{}", found[0]));
+        let prefix = format!("{}: ", path.display());
+        let told: Vec<String> = findings
+            .iter()
+            .map(|finding| format!("{} {}", finding.code, finding.message).replace(&prefix, ""))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "K0967 1 attributes that rules write to `portal` are not sent: `x 400`",
+                "K0967 `types` of `portal` has no `contact`: the rule does nothing",
+            ]
+        );
+        let people = generation.rules.rules.iter().find(|rule| &*rule.name == "people").unwrap();
+        let sent: Vec<&str> = people
+            .contract
+            .writes
+            .iter()
+            .filter(|(_, policy)| policy.enabled)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(sent, ["mail"]);
+        assert!(!generation.rules.rules.iter().any(|rule| &*rule.name == "contacts"));
     }
 
     /// The rules that ship, with the module that ships.
