@@ -59,6 +59,8 @@ const ONE_DOOR: &[(&str, &str)] = &[
     ("ldap3", "runtime/src/connector/ldap"),
     ("reqwest", "runtime/src/delivery/scim"),
     ("serde_yaml", "runtime/src/config/yaml.rs"),
+    ("roxmltree", "runtime/entra/src/read"),
+    ("kakehi_entra", "runtime/src/cli/import"),
     ("tracing_subscriber", "runtime/src/service/log"),
 ];
 
@@ -68,8 +70,9 @@ const ENGINE_DEPENDENCIES: &[&str] = &["sha2", "thiserror"];
 /// Which crates of ours a crate may depend on (style.md 5.3): manifest, crates.
 const CRATES: &[(&str, &[&str])] = &[
     ("runtime/engine/Cargo.toml", &[]),
+    ("runtime/entra/Cargo.toml", &["kakehi-expr"]),
     ("runtime/host/Cargo.toml", &["kakehi-engine"]),
-    ("runtime/Cargo.toml", &["kakehi-engine", "kakehi-host", "kakehi-expr"]),
+    ("runtime/Cargo.toml", &["kakehi-engine", "kakehi-entra", "kakehi-host", "kakehi-expr"]),
     ("guest-sdk/rust/Cargo.toml", &[]),
     ("guest-sdk/rust/template/Cargo.toml", &["kakehi-guest"]),
     ("tests/guests/rust/Cargo.toml", &["kakehi-guest"]),

@@ -15,6 +15,7 @@ use crate::config::source::{self, Bind, LdapKind, Source};
 use crate::config::target::Target as TargetConfig;
 use crate::connector::ldap::{self, LdapDirectory, LdapOptions, ServerKind, TlsOptions};
 use crate::connector::ldif::{LdifDirectory, LdifOptions, LdifSource};
+use crate::delivery::renamed::{Names, Renamed};
 use crate::delivery::scim::{self, Profile, ScimOptions, ScimTarget};
 use crate::edge::{Directory, Target};
 use crate::manifest::files::Files;
@@ -145,9 +146,15 @@ fn from_files(
         Ok(admission) => admission,
         Err(faults) => return (Err(Failure::of_findings(faults)), Arc::new(files)),
     };
+    let names = match target_names(&config) {
+        Ok(names) => names,
+        Err(failure) => return (Err(failure), Arc::new(files)),
+    };
+    let named = || names.iter().filter(|(_, names)| !names.is_empty());
     let surroundings = Surroundings {
         connectors: &config.connectors(),
-        classes: &target_classes(&config),
+        classes: &target_classes(&names),
+        taken: &named().map(|(name, names)| (name.clone(), names.taken())).collect(),
         thresholds: &thresholds(&config),
         admission: &admission,
         limits: rule_limits(&config),
@@ -193,9 +200,29 @@ fn thresholds(config: &Config) -> BTreeMap<ConnectorName, Thresholds> {
     config.targets.iter().map(|(name, target)| (name.clone(), target.thresholds)).collect()
 }
 
-/// What each target's object types are: all of them speak SCIM.
-fn target_classes(config: &Config) -> BTreeMap<ConnectorName, BTreeMap<ClassName, TargetClass>> {
-    config.targets.keys().map(|name| (name.clone(), scim::schema::classes())).collect()
+/// The names that rules have for the objects of each target.
+fn target_names(config: &Config) -> Result<BTreeMap<ConnectorName, Names>, Failure> {
+    let of = |(name, target): (&ConnectorName, &crate::config::target::Target)| {
+        let names = Names::new(&target.types).map_err(|error| {
+            let message = format!("the names of the target `{name}` cannot be used: {error}");
+            Failure::new(Kind::Config, "K0968", message)
+                .hint("write paths such as `userName` or `name.familyName` under `types`")
+        })?;
+        Ok((name.clone(), names))
+    };
+    config.targets.iter().map(of).collect()
+}
+
+/// What each target's object types are: all of them speak SCIM, under their names or those of the
+/// rules.
+fn target_classes(
+    names: &BTreeMap<ConnectorName, Names>,
+) -> BTreeMap<ConnectorName, BTreeMap<ClassName, TargetClass>> {
+    let classes = |names: &Names| match names.is_empty() {
+        true => scim::schema::classes(),
+        false => names.classes(),
+    };
+    names.iter().map(|(target, names)| (target.clone(), classes(names))).collect()
 }
 
 /// A size fits this machine's addresses, or means "as much as there is".
@@ -346,10 +373,13 @@ impl World {
             total_timeout: target.total_timeout.0,
             clock: Arc::new(SystemClock),
         };
-        let target = ScimTarget::new(options).map_err(|error| {
+        let scim = ScimTarget::new(options).map_err(|error| {
             Failure::new(Kind::Config, "K0705", format!("target `{name}`: {error}"))
         })?;
-        Ok(Arc::new(target))
+        match target_names(&self.config)?.remove(name).filter(|names| !names.is_empty()) {
+            Some(names) => Ok(Arc::new(Renamed::new(Box::new(scim), names))),
+            None => Ok(Arc::new(scim)),
+        }
     }
 
     /// Connects to every source and tells what it saw.
