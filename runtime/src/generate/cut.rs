@@ -180,7 +180,7 @@ fn items(lines: &[String], indent: usize) -> Vec<Item> {
     for line in lines {
         let own = line.strip_prefix(&blanks).unwrap_or_default();
         let comment = own.starts_with('#');
-        if (comment && !commented) || (own.starts_with("- ") && !commented) {
+        if (comment || own.starts_with("- ")) && !commented {
             items.push(vec![]);
         }
         commented = comment;
@@ -346,7 +346,7 @@ rules:
         let filled = Filled { text: text.to_owned(), cases: CASES.to_owned() };
         let holding = Holding(attributes.iter().map(|name| (*name).to_owned()).collect());
         let shown = match cut(&filled, &holding) {
-            Some(piece) => format!("{}{}", piece.header, piece.text(Some("corp"), "c.yml")),
+            Some(piece) => format!("{}rules:\n{}", piece.header, piece.text(Some("corp"), "c.yml")),
             None => "nothing".to_owned(),
         };
         expected.assert_eq(&shown);
@@ -359,6 +359,7 @@ rules:
             &["cn", "sid"],
             &expect![[r#"
                 # Why.
+                rules:
                   - name: In
                     group: user
                     connector: corp
