@@ -399,11 +399,12 @@ rules:
             plain,
             &["a"],
             &expect![[r#"
-              - name: In
-                config:
-                  flows:
-                    - {to: a, from: a}
-        "#]],
+                rules:
+                  - name: In
+                    config:
+                      flows:
+                        - {to: a, from: a}
+            "#]],
         );
     }
 
