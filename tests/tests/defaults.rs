@@ -359,32 +359,33 @@ fn r13_r17_r41_scopes_decide_who_is_enabled_and_who_is_at_the_target() {
 #[test]
 fn r46_contacts_become_users_that_cannot_sign_in_where_that_is_wanted() {
     let server = InProcess::start();
-    let one = Wish {
+    let ad = schema(AD);
+    let two = Wish {
         contacts_as_users: true,
         // So that an account finds the contact that was there before it.
         matching: Matching::Mail,
-        ..wish(vec![directory("a", Kind::Ad, &schema(AD))])
+        ..wish(vec![directory("a", Kind::Ad, &ad), directory("b", Kind::Ad, &ad)])
     };
-    let product = installation(&server, &one, &[("a.ldif", &forest())]);
+    let guest = "dn: CN=guest,DC=b,DC=example\nobjectClass: contact\nobjectGUID: guest\n\
+                 cn: guest\nmail: guest@b.example\n\n";
+    let product = installation(&server, &two, &[("a.ldif", &forest()), ("b.ldif", guest)]);
     product.json(&["once", "--json"]);
-    let users = server.all();
-    assert_eq!(users.len(), 5);
-    let contact = users.iter().find(|user| user["userName"] == "partner@b.example");
-    let contact = contact.expect("the contact is there");
+    let named = |name: &str| server.all().into_iter().find(|user| user["userName"] == name);
+    assert_eq!(server.users().len(), 6);
+    let contact = named("partner@b.example").expect("the contact is there");
     assert_eq!((&contact["active"], &contact["displayName"]), (&json!(false), &json!("partner")));
-    // The same person gets an account: the user stays, and may sign in.
+    // One of them gets an account: the user stays the same, and may sign in.
+    let before = named("guest@b.example").expect("the contact is there");
     let account = format!(
         "dn: CN=new,DC=a,DC=example\nobjectClass: user\nobjectGUID: new\n{}cn: new\n\
-         sAMAccountName: new\nuserAccountControl: 512\nmail: partner@b.example\n\n",
+         sAMAccountName: new\nuserAccountControl: 512\nmail: guest@b.example\n\n",
         security_id(10)
     );
     product.write("a.ldif", &format!("{}{account}", forest()));
     product.json(&["once", "--json"]);
-    let users = server.all();
-    assert_eq!(users.len(), 5);
-    let user = users.iter().find(|user| user["userName"] == "new@a.example");
-    let user = user.expect("the contact became a user");
-    assert_eq!((&user["active"], &user["id"]), (&json!(true), &contact["id"]));
+    assert_eq!(server.users().len(), 6);
+    let user = named("new@a.example").expect("the contact became a user");
+    assert_eq!((&user["active"], &user["id"]), (&json!(true), &before["id"]));
     assert_eq!(user["externalId"], "bmV3", "the anchor of the account");
 }
 

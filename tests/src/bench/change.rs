@@ -244,7 +244,9 @@ fn steps(
         // How many managers are created after their people, the order of anchors decides.
         let found = if name == EVERYTHING { (found.0, 0, found.2) } else { found };
         if found != expected {
-            wrong.push(format!("{name}: (creates, other writes, module calls) {found:?} and not {expected:?}"));
+            wrong.push(format!(
+                "{name}: (creates, other writes, module calls) {found:?} and not {expected:?}"
+            ));
         }
         steps.push(step);
         Ok(())
