@@ -122,9 +122,10 @@ const ROOMS: &[Room] = &[
         except: &["config::credential", "store::sqlite", "store::postgres"],
     },
     Room { name: "scaffold", may_name: &[], except: &[] },
+    Room { name: "generate", may_name: &["edge", "config"], except: &["config::credential"] },
     Room {
         name: "cli",
-        may_name: &["service", "config", "manifest", "authoring", "scaffold"],
+        may_name: &["service", "config", "manifest", "authoring", "scaffold", "generate"],
         except: &[],
     },
 ];

@@ -2,9 +2,11 @@
 
 mod bench;
 mod check;
+mod generate;
 mod list;
 mod lock;
 mod new;
+mod schema;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +36,10 @@ pub enum Rules {
     Lock(lock::Lock),
     /// Begin a rule of your own: source, SDK, test cases, manifest fragment
     New(new::New),
+    /// Begin with the default rules, cut down to what directories hold
+    Generate(generate::Generate),
+    /// What a source may hold, as `generate` takes it
+    Schema(schema::Schema),
 }
 
 impl Rules {
@@ -46,6 +52,8 @@ impl Rules {
             Self::Lock(verb) => verb.execute(config),
             // It needs no installation.
             Self::New(verb) => verb.execute(),
+            Self::Generate(verb) => verb.execute(config),
+            Self::Schema(verb) => verb.execute(config),
         }
     }
 }

@@ -694,18 +694,37 @@ mod tests {
             .collect();
         expect![[r#"
             100 In from AD - User Join@corp
-            101 In from OpenLDAP - User Join@directory
-            102 In from AD - User AccountEnabled@corp
-            103 In from OpenLDAP - User AccountEnabled@directory
-            104 In from AD - User Common@corp
-            105 In from OpenLDAP - User Common@directory
-            106 In from AD - Group Join@corp
-            107 In from OpenLDAP - Group Join@directory
-            108 In from AD - Group Common@corp
-            109 In from OpenLDAP - Group Common@directory
-            110 Out to SCIM - User Join@cloud
-            111 Out to SCIM - User Common@cloud
-            112 Out to SCIM - Group Join@cloud
+            101 In from AD - InetOrgPerson Join@corp
+            102 In from OpenLDAP - User Join@directory
+            103 In from AD - User AccountEnabled@corp
+            104 In from AD - InetOrgPerson AccountEnabled@corp
+            105 In from OpenLDAP - User AccountEnabled@directory
+            106 In from AD - User Common from Exchange@corp
+            107 In from AD - InetOrgPerson Common from Exchange@corp
+            108 In from AD - User Common@corp
+            109 In from AD - InetOrgPerson Common@corp
+            110 In from OpenLDAP - User Common@directory
+            111 In from AD - User Exchange@corp
+            112 In from AD - InetOrgPerson Exchange@corp
+            113 In from AD - User Lync@corp
+            114 In from AD - InetOrgPerson Lync@corp
+            115 In from AD - Group Join@corp
+            116 In from OpenLDAP - Group Join@directory
+            117 In from OpenLDAP - UniqueGroup Join@directory
+            118 In from AD - Group Exchange@corp
+            119 In from AD - Group Common@corp
+            120 In from OpenLDAP - Group Common@directory
+            121 In from OpenLDAP - UniqueGroup Common@directory
+            122 In from AD - Contact Join@corp
+            123 In from AD - Contact Common@corp
+            124 In from AD - Contact Lync@corp
+            125 In from AD - ForeignSecurityPrincipal Join@corp
+            126 Out to SCIM - User Join@cloud
+            127 Out to SCIM - User Common@cloud
+            128 Out to SCIM - User Exchange@cloud
+            129 Out to SCIM - User Lync@cloud
+            132 Out to SCIM - Group Join@cloud
+            133 Out to SCIM - Group Common@cloud
         "#]]
         .assert_eq(&shown);
     }

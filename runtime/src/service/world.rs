@@ -1,10 +1,10 @@
 //! From a configuration to the real parts: sources, targets, rules, state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use kakehi_engine::object::{ClassName, ConnectorName};
+use kakehi_engine::object::{AttributeName, ClassName, ConnectorName};
 use kakehi_engine::rule::{TargetClass, Thresholds};
 use kakehi_host::Host;
 
@@ -230,6 +230,81 @@ fn bytes(size: Size) -> usize {
     usize::try_from(size.0).unwrap_or(usize::MAX)
 }
 
+/// A source, reading these attributes of these object types.
+pub(crate) fn directory(
+    config: &Config,
+    name: &ConnectorName,
+    source: &Source,
+    attributes: BTreeSet<AttributeName>,
+    classes: BTreeSet<ClassName>,
+) -> Box<dyn Directory> {
+    match source {
+        Source::Ldap(ldap) => {
+            Box::new(LdapDirectory::new(ldap_options(config, name, ldap, attributes, classes)))
+        }
+        Source::Ldif(ldif) => {
+            let options = LdifOptions {
+                name: name.clone(),
+                source: LdifSource::Path(ldif.path.clone()),
+                anchor: ldif.anchor.clone(),
+                links: ldif.links.clone(),
+                attributes,
+                classes,
+            };
+            Box::new(LdifDirectory::new(options, Arc::new(SystemClock)))
+        }
+    }
+}
+
+fn ldap_options(
+    config: &Config,
+    name: &ConnectorName,
+    ldap: &source::Ldap,
+    attributes: BTreeSet<AttributeName>,
+    classes: BTreeSet<ClassName>,
+) -> LdapOptions {
+    let limits = ldap::Limits {
+        page_entries: ldap.limits.page_entries,
+        message_bytes: bytes(ldap.limits.message),
+        window_bytes: bytes(ldap.limits.window),
+        connect: ldap.limits.connect.0,
+        bind: ldap.limits.bind.0,
+        first_answer: ldap.limits.first_answer.0,
+        next_answer: ldap.limits.next_answer.0,
+        page: ldap.limits.page.0,
+    };
+    LdapOptions {
+        name: name.clone(),
+        kind: match ldap.kind {
+            LdapKind::OpenLdap => ServerKind::OpenLdap,
+            LdapKind::Generic => ServerKind::Generic,
+            LdapKind::Auto => ServerKind::Auto,
+        },
+        urls: ldap.urls.clone(),
+        starttls: ldap.starttls,
+        tls: TlsOptions { ca: ldap.ca.clone(), pin_sha256: ldap.pin_sha256 },
+        insecure: ldap.insecure,
+        bind: bind(config, &ldap.bind),
+        bases: ldap.bases.clone(),
+        filter: ldap.filter.clone(),
+        attributes,
+        links: ldap.links.clone(),
+        classes,
+        limits,
+    }
+}
+
+fn bind(config: &Config, bind: &Bind) -> ldap::Bind {
+    match bind {
+        Bind::Anonymous => ldap::Bind::Anonymous,
+        Bind::External => ldap::Bind::External,
+        Bind::Simple { dn, credential } => ldap::Bind::Simple {
+            dn: dn.clone(),
+            password: Arc::clone(&config.credentials[credential].secret),
+        },
+    }
+}
+
 // === impl World ===
 
 impl World {
@@ -281,68 +356,8 @@ impl World {
     }
 
     fn source(&self, name: &ConnectorName, source: &Source) -> Box<dyn Directory> {
-        match source {
-            Source::Ldap(ldap) => Box::new(LdapDirectory::new(self.ldap(name, ldap))),
-            Source::Ldif(ldif) => {
-                Box::new(LdifDirectory::new(self.ldif(name, ldif), Arc::new(SystemClock)))
-            }
-        }
-    }
-
-    fn ldif(&self, name: &ConnectorName, ldif: &source::Ldif) -> LdifOptions {
         let rules = &self.generation.rules;
-        LdifOptions {
-            name: name.clone(),
-            source: LdifSource::Path(ldif.path.clone()),
-            anchor: ldif.anchor.clone(),
-            links: ldif.links.clone(),
-            attributes: rules.source_attributes(name),
-            classes: rules.cs_classes(name),
-        }
-    }
-
-    fn ldap(&self, name: &ConnectorName, ldap: &source::Ldap) -> LdapOptions {
-        let rules = &self.generation.rules;
-        let limits = ldap::Limits {
-            page_entries: ldap.limits.page_entries,
-            message_bytes: bytes(ldap.limits.message),
-            window_bytes: bytes(ldap.limits.window),
-            connect: ldap.limits.connect.0,
-            bind: ldap.limits.bind.0,
-            first_answer: ldap.limits.first_answer.0,
-            next_answer: ldap.limits.next_answer.0,
-            page: ldap.limits.page.0,
-        };
-        LdapOptions {
-            name: name.clone(),
-            kind: match ldap.kind {
-                LdapKind::OpenLdap => ServerKind::OpenLdap,
-                LdapKind::Generic => ServerKind::Generic,
-                LdapKind::Auto => ServerKind::Auto,
-            },
-            urls: ldap.urls.clone(),
-            starttls: ldap.starttls,
-            tls: TlsOptions { ca: ldap.ca.clone(), pin_sha256: ldap.pin_sha256 },
-            insecure: ldap.insecure,
-            bind: self.bind(&ldap.bind),
-            bases: ldap.bases.clone(),
-            filter: ldap.filter.clone(),
-            attributes: rules.source_attributes(name),
-            links: ldap.links.clone(),
-            classes: rules.cs_classes(name),
-            limits,
-        }
-    }
-
-    fn bind(&self, bind: &Bind) -> ldap::Bind {
-        match bind {
-            Bind::Anonymous => ldap::Bind::Anonymous,
-            Bind::External => ldap::Bind::External,
-            Bind::Simple { dn, credential } => ldap::Bind::Simple {
-                dn: dn.clone(),
-                password: Arc::clone(&self.config.credentials[credential].secret),
-            },
-        }
+        directory(&self.config, name, source, rules.source_attributes(name), rules.cs_classes(name))
     }
 
     /// Every target, ready to be asked.
