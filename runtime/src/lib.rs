@@ -7,6 +7,7 @@ pub mod connector;
 pub mod delivery;
 pub mod edge;
 pub mod manifest;
+pub mod report;
 pub mod scaffold;
 pub mod service;
 pub mod store;

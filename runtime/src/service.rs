@@ -9,6 +9,7 @@ mod http;
 pub mod log;
 mod metrics;
 pub mod once;
+mod overheard;
 mod picture;
 mod reload;
 pub mod supervise;

@@ -1,5 +1,6 @@
 //! How results look: plans, runs and stories, for people and as JSON.
 
+pub mod json;
 mod plan;
 mod story;
 
@@ -13,7 +14,7 @@ use crate::service::RunId;
 use crate::service::control::Answer;
 
 pub use plan::{plan_json, plan_text};
-pub use story::story;
+pub use story::{disconnectors, story};
 
 /// What the service answered: a result to stdout, an error to stderr.
 pub fn answer(answer: &Answer) -> Outcome {

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use crate::cli::demo::files;
 use crate::cli::{Error, render};
+use crate::service::Clock as _;
 use crate::service::PollMode;
 use crate::service::Receiver;
+use crate::service::clock::SystemClock;
 use crate::service::explain;
 use crate::service::{once, world};
 
@@ -116,11 +118,12 @@ impl Tour<'_> {
             "every value: its rule, the module that computed it, its source, and who lost",
         )?;
         let world = world::load(&files::config(self.folder))?;
-        let found = world.read_only()?.explain(SOMEBODY)?;
+        let store = world.read_only()?;
+        let found = store.explain(SOMEBODY)?;
+        let modules = world.generation.modules.at(SystemClock.now());
         let mut out = anstream::stdout().lock();
-        for found in &found {
-            let story = explain::to_json(found, &world.generation.rules);
-            render::story(&story, &mut out).map_err(Error::Output)?;
+        for story in explain::stories(&*store, &found, &world.generation.rules, &modules)? {
+            render::story(&story, false, &mut out).map_err(Error::Output)?;
         }
         Ok(())
     }

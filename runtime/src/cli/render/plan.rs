@@ -10,8 +10,8 @@ use kakehi_engine::plan::Counts;
 use serde_json::{Map, Value as Json, json};
 
 use crate::cli::Error;
+use crate::report::words::value_json;
 use crate::service::StoreError;
-use crate::service::explain::value_json;
 use crate::service::once::Planned;
 use crate::service::{counts_json, exports_of};
 
