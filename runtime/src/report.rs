@@ -3,4 +3,8 @@
 //!
 //! Nothing is looked up and nothing is decided here.
 
+pub mod html;
+mod pattern;
+pub mod read;
+pub mod tally;
 pub mod words;

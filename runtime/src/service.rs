@@ -11,6 +11,8 @@ mod metrics;
 pub mod once;
 mod overheard;
 mod picture;
+pub mod preview;
+pub mod reasons;
 mod reload;
 pub mod supervise;
 mod watch;

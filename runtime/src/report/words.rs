@@ -81,7 +81,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     shown.into()
 }
 
-fn is_hidden(c: char) -> bool {
+pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

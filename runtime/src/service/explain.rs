@@ -6,6 +6,7 @@ mod lineage;
 mod references;
 mod target;
 
+pub(crate) use self::lineage::attribute;
 use kakehi_engine::connector_space::{CsObject, Presence};
 use kakehi_engine::flow::Rules;
 use kakehi_engine::problem::Problem;
@@ -45,7 +46,7 @@ pub fn stories(
     Ok(stories)
 }
 
-fn as_view<'a>(view: &'a (dyn CheckedView + 'a)) -> &'a dyn View {
+pub(crate) fn as_view<'a>(view: &'a (dyn CheckedView + 'a)) -> &'a dyn View {
     view
 }
 
@@ -157,7 +158,7 @@ pub fn hit(found: &Explained) -> String {
     format!("{} ({whole}): {}", name(found), objects.join(", "))
 }
 
-fn label(object: &CsObject) -> Json {
+pub(crate) fn label(object: &CsObject) -> Json {
     let anchor = object.anchor.as_ref().map(ToString::to_string);
     json!({
         "connector": object.connector.as_str(),
@@ -167,7 +168,7 @@ fn label(object: &CsObject) -> Json {
     })
 }
 
-fn object_json(object: &CsObject) -> Json {
+pub(crate) fn object_json(object: &CsObject) -> Json {
     let mut body = label(object);
     body["id"] = json!(object.id.0);
     body["name"] = json!(words::cs_name(object));

@@ -142,7 +142,7 @@ impl Tour<'_> {
 
     fn plan(&self) -> Result<(), Error> {
         let planned = once::plan(&world::load(&files::config(self.folder))?, PollMode::Delta)?;
-        render::plan_text(&planned, &mut anstream::stdout().lock())
+        render::Report::new(&planned)?.text(&mut anstream::stdout().lock())
     }
 
     fn once(&self) -> Result<(), Error> {

@@ -112,7 +112,7 @@ fn loser(rule: &Rule, object: Option<&CsObject>, role: &str, reason: &str) -> Js
 }
 
 /// One attribute: its values, the winner, those merged with it, the losers.
-pub(super) fn attribute(
+pub(crate) fn attribute(
     values: &[Value],
     retained: bool,
     (name, entries): (&AttributeName, &[LineageEntry]),
