@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use crate::connector_space::{CsId, CsObject, MvId};
 use crate::join::{self, LinkRule, Match};
 use crate::metaverse::MvObject;
-use crate::object::{AttributeMap, ClassName, Value};
+use crate::object::{AttributeMap, Value};
 use crate::rule::{JoinClause, JoinGroup, Rule, RuleId, RuleSet};
 use crate::scope::{Clause, Operator, Scope};
 use crate::view::{IndexKey, View};
@@ -118,8 +118,7 @@ pub fn join_inbound(
         let keys = values
             .iter()
             .filter_map(|value| IndexKey::new(&clause.mv, clause.case_sensitive, value));
-        let found: BTreeSet<MvId> =
-            keys.flat_map(|key| candidates(view, &key, &rule.mv_class)).collect();
+        let found: BTreeSet<MvId> = keys.flat_map(|key| candidates(view, &key, rule)).collect();
         JoinTest { clause: clause.clone(), values, found: found.into_iter().collect() }
     };
     rule.join.iter().map(|group| group_test(group, test)).collect()
@@ -146,7 +145,7 @@ pub fn join_outbound(
 
 /// What an unlinked object with these attributes would be joined to by a rule.
 pub fn find(view: &dyn View, rule: &Rule, attributes: &AttributeMap) -> Found {
-    let candidates = |key: &IndexKey| candidates(view, key, &rule.mv_class);
+    let candidates = |key: &IndexKey| candidates(view, key, rule);
     match join::find(&rule.join, attributes, candidates) {
         Match::One(mv) => Found::One(mv),
         Match::None { present } => Found::None { present },
@@ -210,9 +209,9 @@ pub fn operator(operator: Operator) -> &'static str {
     }
 }
 
-fn candidates(view: &dyn View, key: &IndexKey, class: &ClassName) -> BTreeSet<MvId> {
+fn candidates(view: &dyn View, key: &IndexKey, rule: &Rule) -> BTreeSet<MvId> {
     let ids = view.join_candidates(key);
-    let of_class = view.mv_objects(&ids).into_iter().filter(|object| object.class == *class);
+    let of_class = view.mv_objects(&ids).into_iter().filter(|object| rule.is_about(&object.class));
     of_class.map(|object| object.id).collect()
 }
 

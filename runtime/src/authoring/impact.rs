@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kakehi_engine::connector_space::{CsId, CsObject, MvId};
 use kakehi_engine::flow::{Contribution, Kept};
-use kakehi_engine::object::{AttributeName, ConnectorName};
+use kakehi_engine::object::{AttributeName, ClassName, ConnectorName};
 use kakehi_engine::precedence::{LineageEntry, Role, lineage};
 use kakehi_engine::rule::{ConnectorKind, Direction, LinkType, Rule, RuleId, RuleSet};
 use serde_json::{Value as Json, json};
@@ -49,7 +49,9 @@ struct Counted {
 pub fn impact(store: &dyn Store, rules: &RuleSet, meant: &[RuleId]) -> Result<Json, StoreError> {
     let mut counted = Counted::default();
     let readers = readers(rules, meant);
-    let classes: BTreeSet<_> = meant.iter().map(|id| rules.rule(*id).mv_class.clone()).collect();
+    let about = |class: &ClassName| meant.iter().any(|id| rules.rule(*id).is_about(class));
+    let classes: BTreeSet<ClassName> =
+        rules.rules.iter().map(|rule| rule.mv_class.clone()).filter(about).collect();
     let inbound = meant.iter().any(|id| rules.rule(*id).direction == Direction::Inbound);
     for class in &classes {
         let ids = store.mv_of_class(class)?;

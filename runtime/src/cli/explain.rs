@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use crate::cli::{Error, Outcome, render};
 use crate::config::nearest::nearest;
 use crate::service::clock::SystemClock;
+use crate::service::explain::InForce;
 use crate::service::failure::{Failure, Kind};
 use crate::service::{Clock as _, explain, world};
 
@@ -63,9 +64,10 @@ impl Explain {
             return Err(several(object, &found.iter().map(explain::hit).collect::<Vec<_>>()).into());
         }
         let rules = &world.generation.rules;
-        let modules = world.generation.modules.at(SystemClock.now());
-        let mut story =
-            explain::stories(&*store, &found, rules, &modules)?.pop().unwrap_or_default();
+        let now = SystemClock.now();
+        let modules = world.generation.modules.at(now);
+        let in_force = InForce { rules, modules: &modules, now };
+        let mut story = explain::stories(&*store, &found, in_force)?.pop().unwrap_or_default();
         if let Some(name) = &self.attribute {
             keep(&mut story, name)?;
         }
@@ -90,10 +92,12 @@ impl Explain {
             };
             return Err(Failure::new(Kind::Usage, "K0981", message).hint(hint));
         }
-        let modules = world.generation.modules.at(SystemClock.now());
+        let now = SystemClock.now();
+        let modules = world.generation.modules.at(now);
+        let in_force = InForce { rules, modules: &modules, now };
         let shown = if self.all { usize::MAX } else { DISCONNECTORS_SHOWN_MAX };
         let store = world.read_only()?;
-        Ok(explain::disconnectors::all(&*store, connector.as_ref(), rules, &modules, shown)?)
+        Ok(explain::disconnectors::all(&*store, connector.as_ref(), in_force, shown)?)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::cli::{Error, Outcome, render};
 use crate::report::read;
 use crate::report::tally::Tally;
 use crate::service::clock::SystemClock;
+use crate::service::explain::InForce;
 use crate::service::failure::{Failure, Kind};
 use crate::service::world::World;
 use crate::service::{Clock as _, PollMode, Status, explain, once, preview, world};
@@ -136,8 +137,10 @@ impl Plan {
             notes.push(text.to_owned());
         }
         let rules = &world.generation.rules;
-        let modules = world.generation.modules.at(SystemClock.now());
-        let told = preview::preview(&*store, found, rules, &modules, &notes)?;
+        let now = SystemClock.now();
+        let modules = world.generation.modules.at(now);
+        let in_force = InForce { rules, modules: &modules, now };
+        let told = preview::preview(&*store, found, in_force, &notes)?;
         let mut out = BufWriter::new(anstream::stdout());
         match self.json {
             true => writeln!(out, "{told:#}"),

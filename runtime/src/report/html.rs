@@ -90,6 +90,36 @@ impl fmt::Display for Text<'_> {
     }
 }
 
+/// A text from data in which names stand in backticks: they are set apart.
+pub struct Coded<'a>(pub &'a str);
+
+impl fmt::Display for Coded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<&str> = self.0.split('`').collect();
+        // An odd one out belongs to a value.
+        if parts.len().is_multiple_of(2) {
+            return write!(f, "{}", Text(self.0));
+        }
+        for (index, part) in parts.iter().enumerate() {
+            match index.is_multiple_of(2) {
+                true => write!(f, "{}", Text(part))?,
+                false => write!(f, "<q><bdi>{}</bdi></q>", Text(part))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `1 object`, `1,204 objects`.
+struct Several<'a>(u64, &'a str);
+
+impl fmt::Display for Several<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = if self.0 == 1 { "" } else { "s" };
+        write!(f, "{} {}{s}", Number(self.0), self.1)
+    }
+}
+
 /// A text from data for an attribute of an element, where no element may stand.
 pub struct Plain<'a>(pub &'a str);
 
@@ -196,7 +226,7 @@ mod tests {
         let evil = "\"><script>alert(1)</script><img src=x onerror='y'>&\u{202e}\u{7}";
         let export = json!({
             "connector": evil, "op": "delete", "class": evil, "match": evil, "name": evil,
-            "reason": evil, "rule": evil, "anchor": evil,
+            "reason": evil, "cause": evil, "rule": evil, "anchor": evil,
             "changes": [{"attribute": evil, "old": [evil], "replace": [evil], "rule": evil,
                          "losers": [{"rule": evil, "values": [evil], "reason": evil}]},
                         {"attribute": evil, "remove": [evil], "add": [evil]},

@@ -35,6 +35,8 @@ pub struct Tally {
     pub clears: BTreeMap<(String, String, String), Sample>,
     /// Written attributes, by target, rule and attribute.
     pub writes: BTreeMap<(String, String, String), u64>,
+    /// Why objects go, by target, operation and cause.
+    pub causes: BTreeMap<(String, String, String), u64>,
     patterns: BTreeMap<(String, String, String), (u64, [String; 2])>,
 }
 
@@ -64,6 +66,7 @@ impl Tally {
             member_removals: BTreeMap::new(),
             clears: BTreeMap::new(),
             writes: BTreeMap::new(),
+            causes: BTreeMap::new(),
             patterns: BTreeMap::new(),
         }
     }
@@ -79,6 +82,10 @@ impl Tally {
             if op != "add" {
                 self.look_closely(export, &connector, &class, &attribute, change);
             }
+        }
+        if let Some(cause) = export["cause"].as_str() {
+            let key = (connector.clone(), op.clone(), cause.to_owned());
+            *self.causes.entry(key).or_default() += 1;
         }
         let most = match op.as_str() {
             _ if self.all => usize::MAX,
@@ -163,7 +170,11 @@ impl Tally {
                 "connector": connector, "rule": rule, "attribute": attribute, "count": count,
             })
         });
+        let causes = self.causes.iter().map(|((connector, op, cause), count)| {
+            json!({"connector": connector, "op": op, "cause": cause, "count": count})
+        });
         json!({
+            "causes": causes.collect::<Vec<_>>(),
             "member_removals": removals.collect::<Vec<_>>(),
             "cleared": clears.collect::<Vec<_>>(),
             "writes": writes.collect::<Vec<_>>(),

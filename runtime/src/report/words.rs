@@ -123,6 +123,16 @@ pub fn why_out(test: &ScopeTest) -> String {
     groups.collect::<Vec<_>>().join(" / ")
 }
 
+/// [`why_out`] without what the single object holds: the same for all who are out for one reason.
+pub fn cause(test: &ScopeTest) -> String {
+    let groups = test.groups.iter().map(|group| {
+        let missed: Vec<String> =
+            group.iter().filter(|test| !test.holds).map(|test| clause(&test.clause)).collect();
+        missed.join(" and ")
+    });
+    format!("not {}", groups.collect::<Vec<_>>().join(" or "))
+}
+
 /// One line for each group of a scope.
 pub fn scope(scope: &Scope) -> Vec<String> {
     let group = |group: &Vec<Clause>| group.iter().map(clause).collect::<Vec<_>>().join(" and ");

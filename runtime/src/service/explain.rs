@@ -8,13 +8,13 @@ mod target;
 
 pub(crate) use self::lineage::attribute;
 use kakehi_engine::connector_space::{CsObject, Presence};
-use kakehi_engine::flow::Rules;
 use kakehi_engine::problem::Problem;
 use kakehi_engine::rule::{ConnectorKind, Direction, RuleSet};
 use kakehi_engine::view::View;
 use serde_json::{Value as Json, json};
 
 use crate::report::words;
+pub use crate::service::overheard::InForce;
 use crate::service::overheard::{self, Verdict, verdicts};
 use crate::store::{CheckedView, Explained, RunRecord, Store, StoreError};
 
@@ -22,7 +22,7 @@ use crate::store::{CheckedView, Explained, RunRecord, Store, StoreError};
 pub struct Teller<'a> {
     view: &'a dyn View,
     rules: &'a RuleSet,
-    modules: &'a dyn Rules,
+    in_force: InForce<'a>,
     /// The newest run, which may have been stopped by a limit.
     last_run: Option<RunRecord>,
 }
@@ -35,12 +35,11 @@ pub struct Teller<'a> {
 pub fn stories(
     store: &dyn Store,
     found: &[Explained],
-    rules: &RuleSet,
-    modules: &dyn Rules,
+    in_force: InForce<'_>,
 ) -> Result<Vec<Json>, StoreError> {
     let last_run = store.runs(1)?.pop();
     let view = store.view()?;
-    let teller = Teller { view: as_view(&*view), rules, modules, last_run };
+    let teller = Teller { view: as_view(&*view), rules: in_force.rules, in_force, last_run };
     let stories = found.iter().map(|found| teller.story(found)).collect();
     view.check()?;
     Ok(stories)
@@ -114,7 +113,7 @@ impl Teller<'_> {
             _ => "imported",
         });
         if object.link.is_none() {
-            let lone = disconnectors::why(self.view, object, self.rules, self.modules, problems);
+            let lone = disconnectors::why(self.view, object, self.in_force, problems);
             body["not_linked"] = lone;
         }
         body

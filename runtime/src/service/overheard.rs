@@ -12,6 +12,7 @@ use kakehi_engine::preview::{self, ScopeTest};
 use kakehi_engine::problem::Problem;
 use kakehi_engine::rule::{Rule, RuleId, RuleSet, RuleTag};
 use kakehi_engine::synchronize;
+use kakehi_engine::time::Timestamp;
 use kakehi_engine::view::{Outcome, View};
 use serde_json::{Value as Json, json};
 
@@ -27,18 +28,26 @@ pub enum Said {
 
 pub type AllSaid = BTreeMap<RuleTag, Said>;
 
+/// Rules with what answers for them, at one instant.
+#[derive(Clone, Copy)]
+pub struct InForce<'a> {
+    pub rules: &'a RuleSet,
+    pub modules: &'a dyn Rules,
+    pub now: Timestamp,
+}
+
 /// The rules of a set before objects, one object at a time.
 pub struct Session<'a> {
     pub overlay: Overlay<'a>,
     pub rules: &'a RuleSet,
-    modules: &'a dyn Rules,
+    in_force: InForce<'a>,
 }
 
 // === impl Session ===
 
 impl<'a> Session<'a> {
-    pub fn new(view: &'a dyn View, rules: &'a RuleSet, modules: &'a dyn Rules) -> Self {
-        Self { overlay: Overlay::new(view), rules, modules }
+    pub fn new(view: &'a dyn View, in_force: InForce<'a>) -> Self {
+        Self { overlay: Overlay::new(view), rules: in_force.rules, in_force }
     }
 
     /// Evaluates a source object. Gives what its rules said, those that were not asked again
@@ -48,8 +57,9 @@ impl<'a> Session<'a> {
         for object in self.overlay.cs_objects(&[id]) {
             kept = object.contributions;
         }
-        let recorder = Recorder { inner: self.modules, heard: RefCell::default() };
-        let outcome = synchronize::inbound(&self.overlay, &[id], self.rules, &recorder);
+        let recorder = Recorder { inner: self.in_force.modules, heard: RefCell::default() };
+        let now = self.in_force.now;
+        let outcome = synchronize::inbound(&self.overlay, &[id], self.rules, &recorder, now);
         self.overlay.apply(&outcome);
         (said(&kept, recorder.heard.take()), outcome)
     }
@@ -64,7 +74,7 @@ impl<'a> Session<'a> {
                 kept.extend(object.contributions);
             }
         }
-        let recorder = Recorder { inner: self.modules, heard: RefCell::default() };
+        let recorder = Recorder { inner: self.in_force.modules, heard: RefCell::default() };
         let outcome = synchronize::outbound(&self.overlay, &[id], self.rules, &recorder);
         self.overlay.apply(&outcome);
         (said(&kept, recorder.heard.take()), outcome)
@@ -80,11 +90,16 @@ fn said(kept: &[RuleContribution], heard: AllSaid) -> AllSaid {
 
 /// What is kept of a rule's answers.
 pub fn kept_said(kept: &[RuleContribution]) -> AllSaid {
-    let said = |contribution: &RuleContribution| match &contribution.outcome {
-        Kept::Flows(flows) => Said::Flows(flows.clone()),
-        Kept::Skipped(why) => Said::Skipped(why.clone()),
+    let said = |contribution: &RuleContribution| {
+        let said = match &contribution.outcome {
+            Kept::Flows(flows) => Said::Flows(flows.clone()),
+            Kept::Skipped(why) => Said::Skipped(why.clone()),
+            // What is still to be taken back is no answer.
+            Kept::Withdrawn(_) => return None,
+        };
+        Some((contribution.rule.clone(), said))
     };
-    kept.iter().map(|contribution| (contribution.rule.clone(), said(contribution))).collect()
+    kept.iter().filter_map(said).collect()
 }
 
 /// Adds that rules failed, as their problems tell.

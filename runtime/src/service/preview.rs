@@ -9,20 +9,21 @@ mod cascade;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use kakehi_engine::connector_space::{CsId, CsObject, MvId};
-use kakehi_engine::flow::Rules;
 use kakehi_engine::metaverse::MvObject;
 use kakehi_engine::object::AttributeName;
 use kakehi_engine::precedence::lineage;
 use kakehi_engine::preview::{self, Linking};
 use kakehi_engine::problem::Problem;
-use kakehi_engine::rule::{Direction, Rule, RuleId, RuleSet};
+use kakehi_engine::rule::{Direction, Rule, RuleId};
 use kakehi_engine::view::{Outcome, Phase, View};
 use serde_json::{Map, Value as Json, json};
 
 use crate::report::words;
 use crate::service::explain::disconnectors::join_json;
 use crate::service::explain::{as_view, attribute, object_json};
-use crate::service::overheard::{AllSaid, Session, State, Verdict, add_failures, verdicts};
+use crate::service::overheard::{
+    AllSaid, InForce, Session, State, Verdict, add_failures, verdicts,
+};
 use crate::service::reasons::is_source;
 use crate::store::{Explained, PendingExport, Store, StoreError};
 
@@ -44,8 +45,7 @@ struct Given {
 pub fn preview(
     store: &dyn Store,
     found: Explained,
-    rules: &RuleSet,
-    modules: &dyn Rules,
+    in_force: InForce<'_>,
     notes: &[String],
 ) -> Result<Json, StoreError> {
     let referrers = match &found.mv {
@@ -55,11 +55,11 @@ pub fn preview(
     let pending = found.exports.iter().cloned().map(|one| (one.export.object, one)).collect();
     let given = Given { found, referrers, pending };
     let view = store.view()?;
-    let mut evaluation = Evaluation::new(as_view(&*view), rules, modules, &given);
+    let mut evaluation = Evaluation::new(as_view(&*view), in_force, &given);
     evaluation.run();
     let mut body = evaluation.to_json();
     body["notes"] = json!(notes);
-    body["ruleset"] = json!(rules.digest.0);
+    body["ruleset"] = json!(in_force.rules.digest.0);
     view.check()?;
     Ok(body)
 }
@@ -81,15 +81,10 @@ struct Evaluation<'a> {
 // === impl Evaluation ===
 
 impl<'a> Evaluation<'a> {
-    fn new(
-        below: &'a dyn View,
-        rules: &'a RuleSet,
-        modules: &'a dyn Rules,
-        given: &'a Given,
-    ) -> Self {
+    fn new(below: &'a dyn View, in_force: InForce<'a>, given: &'a Given) -> Self {
         Self {
             below,
-            session: Session::new(below, rules, modules),
+            session: Session::new(below, in_force),
             given,
             inbound: BTreeMap::new(),
             outbound: BTreeMap::new(),
@@ -284,7 +279,7 @@ impl<'a> Evaluation<'a> {
             let told_rules: Vec<Verdict<'_>> = match &person {
                 Some(person) if person.alive => {
                     let seen = preview::seen_outbound(&self.session.overlay, person);
-                    verdicts(rules.filter(|rule| rule.mv_class == person.class), &seen, &said)
+                    verdicts(rules.filter(|rule| rule.is_about(&person.class)), &seen, &said)
                 }
                 _ => vec![],
             };

@@ -12,7 +12,7 @@ use kakehi_engine::flow::Contribution;
 use kakehi_engine::metaverse::{MvAttribute, MvObject};
 use kakehi_engine::object::{AttributeName, Value};
 use kakehi_engine::precedence::{LineageEntry, Role, lineage};
-use kakehi_engine::preview;
+use kakehi_engine::preview::{self, ScopeTest};
 use kakehi_engine::rule::{ConnectorKind, Direction, RuleSet, RuleTag};
 use kakehi_engine::view::View;
 use serde_json::{Value as Json, json};
@@ -21,6 +21,13 @@ use crate::report::words;
 use crate::store::{Store, StoreError};
 
 pub use self::moves::Moves;
+
+/// Why an object goes.
+pub struct Why {
+    pub text: String,
+    /// The same for all who go for one reason.
+    pub cause: String,
+}
 
 /// Values of one attribute of the metaverse that are told; of more only the number.
 const VALUES_TOLD_MAX: usize = 20;
@@ -115,12 +122,16 @@ impl<'a> Reasons<'a> {
         }
         let why = match export.op {
             ExportOp::Delete | ExportOp::Disable => {
-                self.departure(&*view, export, mv, person.as_ref(), link_rule.as_ref(), &story)
+                let who = (mv, mv_before.as_ref(), person.as_ref());
+                self.departure(&*view, export, who, link_rule.as_ref(), &story)
             }
             ExportOp::Add | ExportOp::Update | ExportOp::Rename => None,
         };
         view.check()?;
-        body["reason"] = json!(why);
+        if let Some(why) = why {
+            body["reason"] = json!(why.text);
+            body["cause"] = json!(why.cause);
+        }
         Ok(body)
     }
 
@@ -215,20 +226,14 @@ impl<'a> Reasons<'a> {
         &self,
         view: &dyn View,
         export: &Export,
-        mv: Option<MvId>,
-        person: Option<&MvObject>,
+        (mv, mv_before, person): (Option<MvId>, Option<&MvObject>, Option<&MvObject>),
         link_rule: Option<&RuleTag>,
         story: &BTreeMap<AttributeName, Vec<LineageEntry>>,
-    ) -> Option<String> {
-        let winner = export.changes.iter().find_map(|change| {
-            let entries = story.get(&change.attribute)?;
-            let wins = |entry: &&LineageEntry| entry.role == Role::Winner;
-            let rule = self.rules.rule(entries.iter().find(wins)?.rule);
-            let disables = matches!(change.replace.as_deref(), Some([Value::Boolean(_)]));
-            disables.then(|| format!("`{}` sets {}", rule.name, change.attribute))
-        });
-        if let (Some(reason), ExportOp::Disable) = (winner, export.op) {
-            return Some(reason);
+    ) -> Option<Why> {
+        if export.op == ExportOp::Disable
+            && let Some(why) = self.by_flow(export, mv_before, person, story)
+        {
+            return Some(why);
         }
         let Some(person) = person.filter(|person| person.alive) else {
             return Some(self.end(view, mv?));
@@ -236,68 +241,123 @@ impl<'a> Reasons<'a> {
         out_of_scope(view, self.rules, person, &export.connector, link_rule)
     }
 
+    /// A rule that says so, and what had changed of what the rule reads.
+    fn by_flow(
+        &self,
+        export: &Export,
+        before: Option<&MvObject>,
+        now: Option<&MvObject>,
+        story: &BTreeMap<AttributeName, Vec<LineageEntry>>,
+    ) -> Option<Why> {
+        let (rule, attribute) = export.changes.iter().find_map(|change| {
+            let entries = story.get(&change.attribute)?;
+            let wins = |entry: &&LineageEntry| entry.role == Role::Winner;
+            let rule = self.rules.rule(entries.iter().find(wins)?.rule);
+            let flag = matches!(change.replace.as_deref(), Some([Value::Boolean(_)]));
+            flag.then_some((rule, &change.attribute))
+        })?;
+        let cause = format!("`{}` sets {attribute}", rule.name);
+        let values = |object: Option<&MvObject>, name: &AttributeName| {
+            let held = object.and_then(|object| object.attributes.get(name));
+            words::values(held.map_or(&[][..], |held| held.values.as_slice()))
+        };
+        let mut text = cause.clone();
+        for name in rule.contract.reads.iter().filter(|_| before.is_some()) {
+            let (old, new) = (values(before, name), values(now, name));
+            if old != new {
+                text.push_str(&format!("; {name} changes from {old} to {new}"));
+            }
+        }
+        Some(Why { text, cause })
+    }
+
     /// Why a metaverse object came to its end: what its source objects did.
-    fn end(&self, view: &dyn View, mv: MvId) -> String {
-        let told: Vec<String> = self
+    fn end(&self, view: &dyn View, mv: MvId) -> Why {
+        let told: Vec<Why> = self
             .left
             .get(&mv)
             .into_iter()
             .flatten()
             .map(|before| {
                 let connector = &before.connector;
-                match view.cs_objects(&[before.id]).pop() {
-                    None => format!("`{}` is no longer in `{connector}`", words::cs_name(before)),
-                    Some(now) => format!(
-                        "`{}` of `{connector}` left: {}",
-                        words::cs_name(&now),
-                        self.source_left(&now, before)
-                    ),
+                let Some(now) = view.cs_objects(&[before.id]).pop() else {
+                    let name = words::cs_name(before);
+                    return Why {
+                        text: format!("`{name}` is no longer in `{connector}`"),
+                        cause: format!("no longer in `{connector}`"),
+                    };
+                };
+                let (name, left) = (words::cs_name(&now), self.source_left(&now, before));
+                Why {
+                    text: format!("`{name}` of `{connector}` left: {}", left.text),
+                    cause: left.cause,
                 }
             })
             .collect();
         match told.is_empty() {
-            true => "nothing keeps it in the metaverse any more".into(),
-            false => told.join("; "),
+            true => Why::alone("nothing keeps it in the metaverse any more".into()),
+            false => Why::together(told),
         }
     }
 
-    fn source_left(&self, now: &CsObject, before: &CsObject) -> String {
-        let Some(link) = &before.link else { return "it was not linked".into() };
+    fn source_left(&self, now: &CsObject, before: &CsObject) -> Why {
+        let Some(link) = &before.link else { return Why::alone("it was not linked".into()) };
         let Some(id) = self.rules.by_tag(&link.rule) else {
-            return format!("there is no rule `{}` any more", link.rule);
+            return Why::alone(format!("there is no rule `{}` any more", link.rule));
         };
         let rule = self.rules.rule(id);
         let test = preview::scope(&rule.scope, &preview::seen_inbound(now));
         match test.holds {
-            true => format!("`{}` does not link it any more", rule.name),
-            false => format!("out of scope of `{}`: {}", rule.name, words::why_out(&test)),
+            true => Why::alone(format!("`{}` does not link it any more", rule.name)),
+            false => Why::out_of(&rule.name, &test),
         }
     }
 }
 
-/// Why the rules that could keep an object at a target do not.
+// === impl Why ===
+
+impl Why {
+    fn alone(cause: String) -> Self {
+        Self { text: cause.clone(), cause }
+    }
+
+    fn out_of(rule: &str, test: &ScopeTest) -> Self {
+        Self {
+            text: format!("out of scope of `{rule}`: {}", words::why_out(test)),
+            cause: format!("out of scope of `{rule}`: {}", words::cause(test)),
+        }
+    }
+
+    fn together(all: Vec<Self>) -> Self {
+        let (texts, causes): (Vec<String>, Vec<String>) =
+            all.into_iter().map(|why| (why.text, why.cause)).unzip();
+        Self { text: texts.join("; "), cause: causes.join("; ") }
+    }
+}
+
+/// Why the rules that could keep an object at a target do not; nothing where one does.
 pub fn out_of_scope(
     view: &dyn View,
     rules: &RuleSet,
     person: &MvObject,
     connector: &kakehi_engine::object::ConnectorName,
     link_rule: Option<&RuleTag>,
-) -> Option<String> {
+) -> Option<Why> {
     let seen = preview::seen_outbound(view, person);
     let mut told = vec![];
     if let Some(tag) = link_rule.filter(|tag| rules.by_tag(tag).is_none()) {
-        told.push(format!("there is no rule `{tag}` any more"));
+        told.push(Why::alone(format!("there is no rule `{tag}` any more")));
     }
     for (_, rule) in rules.of(Direction::Outbound, connector) {
-        if rule.mv_class != person.class || !preview::can_link(rule) {
+        if !rule.is_about(&person.class) || !preview::can_link(rule) {
             continue;
         }
         let test = preview::scope(&rule.scope, &seen);
         if !test.holds {
-            told.push(format!("out of scope of `{}`: {}", rule.name, words::why_out(&test)));
+            told.push(Why::out_of(&rule.name, &test));
         }
     }
-    (!told.is_empty()).then(|| told.join("; "))
+    (!told.is_empty()).then(|| Why::together(told))
 }
 
 pub(crate) fn is_source(object: &CsObject, rules: &RuleSet) -> bool {

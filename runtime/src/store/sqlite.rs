@@ -24,6 +24,7 @@ mod records;
 mod references;
 mod rules;
 mod schema;
+mod sift;
 mod stage;
 mod target;
 mod view;
@@ -34,10 +35,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kakehi_engine::connector_space::{CsId, MvId};
 use kakehi_engine::export::Export;
-use kakehi_engine::object::ConnectorName;
+use kakehi_engine::object::{ClassName, ConnectorName};
 use kakehi_engine::plan::{Plan, PlanId};
 use kakehi_engine::problem::Problem;
-use kakehi_engine::rule::{RuleSet, RulesRecord, Touched};
+use kakehi_engine::rule::{Revision, RuleSet, RulesRecord};
 use kakehi_engine::time::Timestamp;
 use kakehi_engine::view::Outcome;
 
@@ -46,8 +47,8 @@ use self::listing::Listings;
 use self::names::Names;
 use crate::edge::{Batch, RemoteObject, SourceState};
 use crate::store::{
-    CheckedView, Due, Explained, ObjectLabel, PendingExport, RunId, RunRecord, Settlement,
-    ShrinkLimit, Staged, Store, StoreError, Totals, Troubles, Wave,
+    CheckedView, Due, Explained, ObjectLabel, PendingExport, Requeued, RunId, RunRecord,
+    Settlement, ShrinkLimit, Staged, Store, StoreError, Totals, Troubles, Wave,
 };
 
 /// See [`SqliteStore::open`], [`SqliteStore::open_read_only`] and [`SqliteStore::snapshot`].
@@ -146,9 +147,21 @@ impl Store for SqliteStore {
     fn adopt_rules(
         &self,
         record: &RulesRecord,
-        touched: &Touched,
+        revision: &Revision<'_>,
+    ) -> std::result::Result<Requeued, StoreError> {
+        self.write("note the rules in", |db| rules::adopt(db, record, revision))
+    }
+
+    fn queue_orphans(
+        &self,
+        class: &ClassName,
+        until: Timestamp,
     ) -> std::result::Result<(), StoreError> {
-        self.write("note the rules in", |db| rules::adopt(db, record, touched))
+        self.write("queue orphans of", |db| sift::queue_orphans(db, class, until))
+    }
+
+    fn queued_resolve(&self, limit: usize) -> std::result::Result<Vec<MvId>, StoreError> {
+        self.read("read the queue of", |db| commit::queued_resolve(db, limit))
     }
 
     fn queued_cs(&self, limit: usize) -> std::result::Result<Vec<CsId>, StoreError> {

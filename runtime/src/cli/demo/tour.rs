@@ -10,6 +10,7 @@ use crate::service::PollMode;
 use crate::service::Receiver;
 use crate::service::clock::SystemClock;
 use crate::service::explain;
+use crate::service::explain::InForce;
 use crate::service::{once, world};
 
 /// Whom the tour asks about in the end.
@@ -120,9 +121,11 @@ impl Tour<'_> {
         let world = world::load(&files::config(self.folder))?;
         let store = world.read_only()?;
         let found = store.explain(SOMEBODY)?;
-        let modules = world.generation.modules.at(SystemClock.now());
+        let now = SystemClock.now();
+        let modules = world.generation.modules.at(now);
+        let in_force = InForce { rules: &world.generation.rules, modules: &modules, now };
         let mut out = anstream::stdout().lock();
-        for story in explain::stories(&*store, &found, &world.generation.rules, &modules)? {
+        for story in explain::stories(&*store, &found, in_force)? {
             render::story(&story, false, &mut out).map_err(Error::Output)?;
         }
         Ok(())

@@ -4,9 +4,9 @@ use std::fmt::{self, Write as _};
 
 use serde_json::Value as Json;
 
-use super::{Number, Tally, Text, Value, Values, list, more, text};
+use super::{Coded, Number, Tally, Text, Value, Values, list, more, text};
 
-/// Values of a list that are shown of one attribute without being asked for.
+/// Operations in the order in which they are told.
 const ORDER: [&str; 5] = ["delete", "disable", "rename", "add", "update"];
 
 pub(super) fn write(tally: &Tally, out: &mut String) -> fmt::Result {
@@ -62,7 +62,7 @@ fn export(one: &Json, out: &mut String) -> fmt::Result {
         Text(&told.join(", "))
     )?;
     if let Some(reason) = one["reason"].as_str() {
-        writeln!(out, "<p><strong>Why:</strong> {}</p>", Text(reason))?;
+        writeln!(out, "<p><strong>Why:</strong> {}</p>", Coded(reason))?;
     }
     if !changes.is_empty() {
         attributes(changes, out)?;

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use serde_json::Value as Json;
 
-use super::{Number, Plain, Tally, Text, Value, Values, list, more, text};
+use super::{Coded, Number, Plain, Tally, Text, Value, Values, list, more, text};
 use crate::report::tally::Sample;
 
 pub(super) fn any(tally: &Tally) -> bool {
@@ -25,7 +25,7 @@ pub(super) fn write(tally: &Tally, out: &mut String) -> fmt::Result {
     }
     for (op, heading) in [("delete", "Deleted"), ("disable", "Disabled")] {
         for ((connector, _), sample) in tally.exports.iter().filter(|((_, of), _)| of == op) {
-            gone(connector, heading, sample, out)?;
+            gone((connector, op, heading), sample, tally, out)?;
         }
     }
     member_removals(tally, out)?;
@@ -36,11 +36,32 @@ pub(super) fn write(tally: &Tally, out: &mut String) -> fmt::Result {
     writeln!(out, "</section>")
 }
 
-fn gone(connector: &str, heading: &str, sample: &Sample, out: &mut String) -> fmt::Result {
-    let (number, connector) = (Number(sample.count), Text(connector));
+/// A longer list is folded: what follows must not be far away.
+const OPEN_MAX: u64 = 30;
+
+fn gone(
+    (connector, op, heading): (&str, &str, &str),
+    sample: &Sample,
+    tally: &Tally,
+    out: &mut String,
+) -> fmt::Result {
+    let number = Number(sample.count);
+    writeln!(out, "<h3>{heading} at {}: {number}</h3>", Text(connector))?;
+    let of = |key: &(String, String, String)| key.0 == connector && key.1 == op;
+    let mut causes: Vec<_> = tally.causes.iter().filter(|(key, _)| of(key)).collect();
+    causes.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+    if !causes.is_empty() {
+        writeln!(out, "<ul>")?;
+        for ((.., cause), count) in causes.iter().take(CAUSES_SHOWN_MAX) {
+            writeln!(out, "<li>{}: {}</li>", Number(**count), Coded(cause))?;
+        }
+        writeln!(out, "</ul>")?;
+        more(causes.len().saturating_sub(CAUSES_SHOWN_MAX) as u64, "reasons", out)?;
+    }
+    let open = if sample.count <= OPEN_MAX { " open" } else { "" };
     writeln!(
         out,
-        "<h3>{heading} at {connector}: {number}</h3>\n<table class=\"stack\"><thead><tr>\
+        "<details{open}><summary>Who, one by one</summary><div><table class=\"stack\"><thead><tr>\
          <th scope=\"col\">Who</th><th scope=\"col\">Type</th><th scope=\"col\">Why</th>\
          <th scope=\"col\">Provisioned by</th></tr></thead><tbody>"
     )?;
@@ -52,13 +73,17 @@ fn gone(connector: &str, heading: &str, sample: &Sample, out: &mut String) -> fm
              <td data-label=\"Why\">{}</td><td data-label=\"Provisioned by\">{}</td></tr>",
             Who(one),
             Text(text(&one["class"])),
-            Text(why),
+            Coded(why),
             Text(text(&one["rule"]))
         )?;
     }
     writeln!(out, "</tbody></table>")?;
-    more(sample.more(), "objects", out)
+    more(sample.more(), "objects", out)?;
+    writeln!(out, "</div></details>")
 }
+
+/// Reasons that are told of one kind.
+const CAUSES_SHOWN_MAX: usize = 30;
 
 /// What an object is called at the target, and who that is.
 struct Who<'a>(&'a Json);
@@ -79,10 +104,12 @@ fn member_removals(tally: &Tally, out: &mut String) -> fmt::Result {
         return Ok(());
     }
     let all: u64 = tally.member_removals.values().map(|(count, _)| count).sum();
+    let open = if tally.member_removals.len() as u64 <= OPEN_MAX { " open" } else { "" };
     writeln!(
         out,
-        "<h3>Values that leave lists, members of groups first of all: {}</h3>\n\
-         <table class=\"stack\"><thead><tr><th scope=\"col\">Group or object</th>\
+        "<h3>Members that leave groups, and values that leave other lists: {}</h3>\n\
+         <details{open}><summary>From which, one by one: those that lose most stand first</summary>\
+         <div><table class=\"stack\"><thead><tr><th scope=\"col\">Group or object</th>\
          <th scope=\"col\">Attribute</th><th scope=\"col\" class=\"num\">Leave</th>\
          <th scope=\"col\" class=\"num\">Of</th><th scope=\"col\">Who</th></tr></thead><tbody>",
         Number(all)
@@ -105,7 +132,7 @@ fn member_removals(tally: &Tally, out: &mut String) -> fmt::Result {
             Values(&of["removed"])
         )?;
     }
-    writeln!(out, "</tbody></table>")
+    writeln!(out, "</tbody></table></div></details>")
 }
 
 fn renamed(connector: &str, sample: &Sample, out: &mut String) -> fmt::Result {

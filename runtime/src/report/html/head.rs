@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use serde_json::Value as Json;
 
-use super::{Number, Tally, Text, list, short, text, words_of_failure};
+use super::{Coded, Number, Several, Tally, Text, list, short, text, words_of_failure};
 
 /// Operations in the order in which they are told, the gravest first: name in the plan, heading.
 const OPERATIONS: [(&str, &str, bool); 7] = [
@@ -73,13 +73,13 @@ fn verdict(document: &Json, tally: &Tally, out: &mut String) -> fmt::Result {
     if changes == 0 {
         writeln!(out, "<p><strong>Nothing.</strong> Every target is as the rules want it.</p>")?;
     } else {
-        write!(out, "<p><strong>{} objects would change.</strong> ", Number(changes))?;
+        write!(out, "<p><strong>{} would change.</strong> ", Several(changes, "object"))?;
         match removals {
             0 => write!(out, "None is deleted or disabled.")?,
             _ => write!(
                 out,
-                "{} lose their access: {} deleted, {} disabled.",
-                Number(removals),
+                "{} would be taken away: {} deleted, {} disabled.",
+                Several(removals, "object"),
                 Number(total(document, "delete")),
                 Number(total(document, "disable"))
             )?,
@@ -87,14 +87,11 @@ fn verdict(document: &Json, tally: &Tally, out: &mut String) -> fmt::Result {
         let cleared: u64 = tally.clears.values().map(|sample| sample.count).sum();
         let out_of_groups = total(document, "member_remove");
         if out_of_groups > 0 {
-            let groups = tally.member_removals.len() as u64;
-            let (many, few) = (Number(out_of_groups), Number(groups));
-            let s = if groups == 1 { "" } else { "s" };
-            write!(out, " {many} memberships end in {few} group{s}.")?;
+            let groups = Several(tally.member_removals.len() as u64, "group");
+            write!(out, " {groups} would lose {}.", Several(out_of_groups, "member"))?;
         }
         if cleared > 0 {
-            let s = if cleared == 1 { "" } else { "s" };
-            write!(out, " {} value{s} would be cleared.", Number(cleared))?;
+            write!(out, " {} would be cleared.", Several(cleared, "value"))?;
         }
         writeln!(out, "</p>")?;
     }
@@ -105,7 +102,7 @@ fn verdict(document: &Json, tally: &Tally, out: &mut String) -> fmt::Result {
              <code>kakehi apply</code> of this reviewed plan does.</p><ul>"
         )?;
         for limit in limits {
-            writeln!(out, "<li>{}</li>", Text(text(limit)))?;
+            writeln!(out, "<li>{}</li>", Coded(text(limit)))?;
         }
         writeln!(out, "</ul>")?;
     }
@@ -167,7 +164,7 @@ fn others(targets: &serde_json::Map<String, Json>, out: &mut String) -> fmt::Res
 
 fn notes(document: &Json, out: &mut String) -> fmt::Result {
     for note in list(&document["notes"]) {
-        writeln!(out, "<p><strong>Note.</strong> {}</p>", Text(text(note)))?;
+        writeln!(out, "<p><strong>Note.</strong> {}</p>", Coded(text(note)))?;
     }
     Ok(())
 }

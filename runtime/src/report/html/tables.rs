@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use serde_json::Value as Json;
 
-use super::{Number, Tally, Text, list, more, text};
+use super::{Coded, Number, Several, Tally, Text, list, more, text};
 
 pub(super) fn scopes(document: &Json, out: &mut String) -> fmt::Result {
     let scopes = list(&document["scopes"]);
@@ -144,7 +144,7 @@ fn table(heading: &str, problems: &[&Json], out: &mut String) -> fmt::Result {
             Text(text(&one["object"])),
             Text(text(&one["kind"])),
             Text(text(&one["rule"])),
-            Text(text(&one["message"]))
+            Coded(text(&one["message"]))
         )?;
     }
     writeln!(out, "</tbody></table>")?;
@@ -163,11 +163,11 @@ pub(super) fn writes(tally: &Tally, out: &mut String) -> fmt::Result {
     }
     writeln!(
         out,
-        "<section id=\"writes\"><h2>By rule and attribute</h2>\n<details><summary>{} rows: who \
+        "<section id=\"writes\"><h2>By rule and attribute</h2>\n<details><summary>{}: who \
          writes what, how often</summary><div><table class=\"stack\"><thead><tr>\
          <th scope=\"col\">Rule</th><th scope=\"col\">Attribute</th>\
          <th scope=\"col\" class=\"num\">Objects</th></tr></thead><tbody>",
-        Number(tally.writes.len() as u64)
+        Several(tally.writes.len() as u64, "row")
     )?;
     let mut rows: Vec<_> = tally.writes.iter().collect();
     rows.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use kakehi_engine::connector_space::{CsId, CsObject, Presence};
-use kakehi_engine::flow::Rules;
 use kakehi_engine::object::ConnectorName;
 use kakehi_engine::preview::{self, Found, GroupTest, JoinTest, Linking};
 use kakehi_engine::problem::Problem;
@@ -13,7 +12,7 @@ use serde_json::{Value as Json, json};
 
 use super::as_view;
 use crate::report::words;
-use crate::service::overheard::{Session, State, Verdict, verdicts};
+use crate::service::overheard::{InForce, Session, State, Verdict, verdicts};
 use crate::store::{Store, StoreError};
 
 /// Candidates that are told by name.
@@ -27,8 +26,7 @@ const IDS_TOLD_MAX: usize = 100;
 pub fn all(
     store: &dyn Store,
     connector: Option<&ConnectorName>,
-    rules: &RuleSet,
-    modules: &dyn Rules,
+    in_force: InForce<'_>,
     shown: usize,
 ) -> Result<Json, StoreError> {
     let ids = store.unlinked_sources(connector)?;
@@ -41,7 +39,7 @@ pub fn all(
     for id in &ids {
         for object in view.cs_objects(&[*id]) {
             let own = problems.get(id).map_or(&[][..], Vec::as_slice);
-            let reason = why(as_view(&*view), &object, rules, modules, own);
+            let reason = why(as_view(&*view), &object, in_force, own);
             let kind = reason["kind"].as_str().unwrap_or_default().to_owned();
             *counts.entry(kind).or_default() += 1;
             if told.len() < shown {
@@ -59,10 +57,10 @@ pub fn all(
 pub fn why(
     view: &dyn View,
     object: &CsObject,
-    rules: &RuleSet,
-    modules: &dyn Rules,
+    in_force: InForce<'_>,
     problems: &[Problem],
 ) -> Json {
+    let rules = in_force.rules;
     if object.presence == Presence::Placeholder {
         return reason("placeholder", "it is only known because others refer to it".to_owned());
     }
@@ -77,7 +75,7 @@ pub fn why(
         let text = format!("no rule is about objects of the type `{class}` of `{connector}`");
         return reason("no-rule", text);
     }
-    let mut session = Session::new(view, rules, modules);
+    let mut session = Session::new(view, in_force);
     let (said, outcome) = session.inbound(object.id);
     let told = verdicts(of_class.iter().map(|(_, rule)| *rule), &attributes, &said);
     let now = outcome.problems.iter().flat_map(|(_, _, problems)| problems).next();

@@ -32,7 +32,7 @@ impl Teller<'_> {
             .rules
             .rules
             .iter()
-            .filter(|rule| rule.direction == Direction::Inbound && rule.mv_class == mv.class);
+            .filter(|rule| rule.direction == Direction::Inbound && rule.is_about(&mv.class));
         let written = writers.flat_map(|rule| rule.contract.writes.keys());
         let names: BTreeSet<&AttributeName> =
             mv.attributes.keys().chain(story.keys()).chain(written).collect();
@@ -72,7 +72,7 @@ impl Teller<'_> {
             let policy = rule.contract.writes.get(name);
             let (Some(policy), Direction::Inbound) = (policy, rule.direction) else { continue };
             let spoke = entries.iter().any(|entry| entry.rule.0 as usize == index);
-            if rule.mv_class != mv.class || spoke {
+            if !rule.is_about(&mv.class) || spoke {
                 continue;
             }
             let own = verdicts.iter().flat_map(|(object, all)| {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use kakehi_engine::connector_space::{CsObject, Presence};
+use kakehi_engine::flow::Kept;
 use kakehi_engine::metaverse::MvObject;
 use kakehi_engine::object::AttributeName;
 use kakehi_engine::precedence::lineage;
@@ -28,13 +29,13 @@ impl Teller<'_> {
     ) -> Vec<Json> {
         let seen = preview::seen_outbound(self.view, mv);
         // What the rules would say now: an object that is not at a target has nothing stored of it.
-        let mut session = Session::new(self.view, self.rules, self.modules);
+        let mut session = Session::new(self.view, self.in_force);
         let (mut said, _) = session.outbound(mv.id);
         add_failures(&mut said, &found.problems);
         let mut told = vec![];
         for target in self.rules.targets() {
             let rules = self.rules.of(Direction::Outbound, &target.name).map(|(_, rule)| rule);
-            let rules = rules.filter(|rule| rule.mv_class == mv.class);
+            let rules = rules.filter(|rule| rule.is_about(&mv.class));
             let verdicts = verdicts(rules, &seen, &said);
             let here: Vec<&CsObject> =
                 objects.iter().filter(|object| object.connector == target.name).collect();
@@ -60,7 +61,11 @@ impl Teller<'_> {
 
     fn present(&self, object: &CsObject, found: &Explained, verdicts: &[Verdict<'_>]) -> Json {
         let mut body = object_json(object);
-        body["rules"] = verdicts.iter().map(Verdict::to_json).collect();
+        let withdrawing = object.contributions.iter().filter_map(|kept| match &kept.outcome {
+            Kept::Withdrawn(_) => Some(json!({"rule": kept.rule.to_string(), "withdrawing": true})),
+            _ => None,
+        });
+        body["rules"] = verdicts.iter().map(Verdict::to_json).chain(withdrawing).collect();
         body["state"] = json!(match object.presence {
             Presence::ExportOnly => "to be created",
             _ if object.deprovisioned => "deprovisioned",

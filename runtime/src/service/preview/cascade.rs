@@ -44,9 +44,20 @@ impl Evaluation<'_> {
     fn ending(&self, mv: MvId, told: &mut Vec<Json>) {
         let before = self.below.mv_objects(&[mv]).pop();
         let after = self.session.overlay.mv_objects(&[mv]).pop();
+        let waits = after.as_ref().is_some_and(|after| after.alive && after.orphaned.is_some());
         let ends = after.is_none_or(|after| !after.alive);
-        if let (Some(before), true) = (before, ends) {
-            let name = words::mv_name(&before);
+        let Some(before) = before else { return };
+        let name = words::mv_name(&before);
+        if waits && before.orphaned.is_none() {
+            told.push(json!({
+                "kind": "end", "object": name,
+                "text": format!(
+                    "{} {} `{name}` ends after its period of grace: nothing keeps it",
+                    before.class, mv.0
+                ),
+            }));
+        }
+        if ends {
             told.push(json!({
                 "kind": "end", "object": name,
                 "text": format!("{} {} `{name}` ends: nothing keeps it", before.class, mv.0),
@@ -94,7 +105,7 @@ impl Evaluation<'_> {
         };
         let rules = self.session.rules;
         match out_of_scope(&self.session.overlay, rules, &person, &export.connector, None) {
-            Some(why) if person.alive => format!(": {why}"),
+            Some(why) if person.alive => format!(": {}", why.text),
             _ => String::new(),
         }
     }

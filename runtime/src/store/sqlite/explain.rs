@@ -221,6 +221,24 @@ fn by_value_of_object(db: &Db, text: &str) -> Result<BTreeSet<i64>> {
     Ok(found)
 }
 
+/// Names of metaverse objects that begin like this text, which is in lower case; not all of very
+/// many.
+pub(super) fn names_beginning(db: &Db, text: &str, most: usize) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    let quoted = quoted(text);
+    let beginning = quoted.trim_end_matches('"');
+    search(db, MV_BODIES, beginning, &mut |_, body| {
+        let attributes = body::decode_mv(body)?;
+        for attribute in NAMING.iter().filter_map(|name| attributes.get(*name)) {
+            let texts = attribute.values.iter().filter_map(Value::as_text);
+            let near = texts.filter(|value| value.to_lowercase().starts_with(text));
+            found.extend(near.map(std::borrow::Cow::into_owned));
+        }
+        Ok(found.len() < most)
+    })?;
+    Ok(found)
+}
+
 /// Names of metaverse objects that hold this text, which is in lower case.
 pub(super) fn names_holding(db: &Db, text: &str, limit: usize) -> Result<Vec<String>> {
     let mut found = vec![];

@@ -134,7 +134,7 @@ pub(super) fn mv_before(db: &Db, id: MvId) -> Result<Option<MvObject>> {
         .optional()?;
     let Some((class, alive, text)) = found else { return Ok(None) };
     let class = db.names.class(&db.sql, class)?;
-    Ok(Some(MvObject { id, class, attributes: body::decode_mv(&text)?, alive }))
+    Ok(Some(MvObject { id, class, attributes: body::decode_mv(&text)?, alive, orphaned: None }))
 }
 
 /// Problems that came, and problems that went.

@@ -149,8 +149,12 @@ fn nearest(db: &Db, text: &str, limit: usize) -> Result<Vec<String>> {
     let beginning: String = folded.chars().take(LETTERS_RIGHT).collect();
     let mut found: Vec<String> = vec![];
     if !beginning.is_empty() {
+        let mut lists = vec![];
         for (kind, scope) in scopes(db)? {
-            let mut keys = keys_from(db, (kind, &scope), &beginning)?;
+            lists.push(keys_from(db, (kind, &scope), &beginning)?);
+        }
+        lists.push(explain::names_beginning(db, &beginning, KEYS_COMPARED_MAX as usize)?);
+        for mut keys in lists {
             while let Some(near) = nearest_name(&folded, keys.iter().map(String::as_str)) {
                 let near = near.to_owned();
                 keys.retain(|key| *key != near);

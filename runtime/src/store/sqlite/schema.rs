@@ -7,7 +7,7 @@ use super::failure::Result;
 
 /// Each entry leads from the version that is its index to the next one. Entries are never edited
 /// once they were released.
-const MIGRATIONS: [&str; 1] = [VERSION_1];
+const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
 
 /// The version that this program writes.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -193,4 +193,13 @@ CREATE TABLE run (
   config TEXT NOT NULL,
   details TEXT NOT NULL
 ) STRICT;
+";
+
+/// Rules that are ranked otherwise, and metaverse objects that live on for a period of grace.
+const VERSION_2: &str = "
+-- Metaverse objects of which no rule has to be asked, but which are to be resolved anew.
+CREATE TABLE resolve_queue (mv INTEGER PRIMARY KEY) STRICT;
+-- Since when nothing keeps an object that lives on.
+ALTER TABLE mv ADD COLUMN orphaned INTEGER;
+CREATE INDEX mv_orphaned ON mv (class, orphaned) WHERE orphaned IS NOT NULL;
 ";
