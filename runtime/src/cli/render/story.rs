@@ -6,6 +6,7 @@ use std::io::{Result, Write};
 use serde_json::Value as Json;
 
 use super::json::{list, text};
+use super::plan::change_text;
 use crate::report::words::{told, visible};
 
 /// Prints what `explain --json` gives as a document. `closely`: of one attribute, so that also
@@ -16,16 +17,18 @@ pub fn story(story: &Json, closely: bool, out: &mut impl Write) -> Result<()> {
         Json::Null => writeln!(out, "{name}: not in the metaverse")?,
         mv => writeln!(out, "{name}: metaverse {} {}", text(&mv["type"]), mv["id"])?,
     }
-    for source in list(&story["sources"]) {
-        object("source", source, out)?;
+    let sources = list(&story["sources"]);
+    let manner = Manner { closely, sources: sources.iter().map(identity).collect() };
+    for (index, source) in sources.iter().enumerate() {
+        object(&format!("[{}] source", index + 1), source, out)?;
         if let not_linked @ Json::Object(_) = &source["not_linked"] {
             lone(not_linked, out)?;
         }
     }
-    attributes(&story["attributes"], closely, out)?;
+    attributes(&story["attributes"], &manner, out)?;
     for place in list(&story["targets"]) {
         writeln!(out)?;
-        target(place, closely, out)?;
+        target(place, &manner, out)?;
     }
     for problem in list(&story["problems"]) {
         let (kind, message) = (text(&problem["kind"]), visible(text(&problem["message"])));
@@ -68,7 +71,7 @@ fn lone(not_linked: &Json, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
-fn target(place: &Json, closely: bool, out: &mut impl Write) -> Result<()> {
+fn target(place: &Json, manner: &Manner, out: &mut impl Write) -> Result<()> {
     match text(&place["state"]) {
         "absent" => writeln!(out, "target {}: not there", text(&place["connector"]))?,
         state => {
@@ -83,8 +86,11 @@ fn target(place: &Json, closely: bool, out: &mut impl Write) -> Result<()> {
     }
     if let Json::Object(pending) = &place["pending"] {
         writeln!(out, "    pending {}", text(&pending["op"]))?;
+        for change in pending["changes"].as_array().into_iter().flatten() {
+            change_text(change, out)?;
+        }
     }
-    attributes(&place["attributes"], closely, out)
+    attributes(&place["attributes"], manner, out)
 }
 
 fn object(kind: &str, object: &Json, out: &mut impl Write) -> Result<()> {
@@ -103,14 +109,22 @@ fn object(kind: &str, object: &Json, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
-fn attributes(attributes: &Json, closely: bool, out: &mut impl Write) -> Result<()> {
+/// How attributes are told.
+struct Manner {
+    /// Of one attribute: also those rules that had no say in it, and which module it was.
+    closely: bool,
+    /// DN or anchor of each source, in order: they are told by their numbers.
+    sources: Vec<String>,
+}
+
+fn attributes(attributes: &Json, manner: &Manner, out: &mut impl Write) -> Result<()> {
     let Json::Object(attributes) = attributes else { return Ok(()) };
     for (name, story) in attributes {
         let losers: Vec<&Json> = list(&story["losers"])
             .iter()
-            .filter(|loser| closely || !loser["flow"].is_null())
+            .filter(|loser| manner.closely || !loser["flow"].is_null())
             .collect();
-        if !closely && losers.is_empty() && list(&story["values"]).is_empty() {
+        if !manner.closely && losers.is_empty() && list(&story["values"]).is_empty() {
             continue;
         }
         writeln!(out, "  {name} = {}", values(&story["values"]))?;
@@ -118,21 +132,33 @@ fn attributes(attributes: &Json, closely: bool, out: &mut impl Write) -> Result<
             let rule = text(&story["retained_from"]);
             writeln!(out, "      retained from an earlier run: it was given by `{rule}`")?;
         } else if let winner @ Json::Object(_) = &story["winner"] {
-            writeln!(out, "      by {}", contributor(winner))?;
+            writeln!(out, "      by {}", manner.contributor(winner))?;
         }
         for other in list(&story["merged"]) {
-            writeln!(out, "      and {}", contributor(other))?;
+            writeln!(out, "      and {}", manner.contributor(other))?;
         }
-        for loser in losers {
-            let (who, why) = (contributor(loser), text(&loser["reason"]));
-            match loser["values"].as_array().is_some_and(|values| !values.is_empty()) {
-                true => writeln!(out, "      not {who}: {} ({why})", values(&loser["values"]))?,
-                false => writeln!(out, "      not {who}: {why}")?,
-            }
-        }
+        self::losers(&losers, manner, out)?;
         references(&story["references"], out)?;
     }
     Ok(())
+}
+
+/// Those who have nothing to say share a line, unless they are looked at closely.
+fn losers(losers: &[&Json], manner: &Manner, out: &mut impl Write) -> Result<()> {
+    let silent = |loser: &&&Json| !manner.closely && loser["role"] == "null";
+    for loser in losers.iter().filter(|loser| !silent(loser)) {
+        let (who, why) = (manner.contributor(loser), text(&loser["reason"]));
+        match list(&loser["values"]).is_empty() {
+            true => writeln!(out, "      not {who}: {why}")?,
+            false => writeln!(out, "      not {who}: {} ({why})", values(&loser["values"]))?,
+        }
+    }
+    let names: Vec<String> =
+        losers.iter().filter(silent).map(|loser| manner.contributor(loser)).collect();
+    match names.is_empty() {
+        true => Ok(()),
+        false => writeln!(out, "      NULL: {}", names.join(", ")),
+    }
 }
 
 /// References that do not arrive.
@@ -168,18 +194,37 @@ fn more(counted: &Json, shown: usize, out: &mut impl Write) -> Result<()> {
 /// Characters of a module's digest that are enough to tell modules apart by eye.
 const DIGEST_SHOWN: usize = 12;
 
-fn contributor(entry: &Json) -> String {
-    let digest: String = text(&entry["module_sha256"]).chars().take(DIGEST_SHOWN).collect();
-    let (rule, precedence) = (text(&entry["rule"]), &entry["precedence"]);
-    let from = match &entry["source"] {
-        Json::Null => String::new(),
-        source => format!(" from {} {}", text(&source["connector"]), name(source)),
-    };
-    let flow = match entry["flow"].as_u64() {
-        Some(index) => format!(", flow {}", index + 1),
-        None => String::new(),
-    };
-    format!("`{rule}` (precedence {precedence}{flow}, {} {digest}){from}", text(&entry["module"]))
+// === impl Manner ===
+
+impl Manner {
+    fn contributor(&self, entry: &Json) -> String {
+        let (rule, precedence) = (text(&entry["rule"]), &entry["precedence"]);
+        let place = match &entry["source"] {
+            Json::Null => None,
+            source => self.sources.iter().position(|known| *known == identity(source)),
+        };
+        let from = place.map(|index| format!(" from [{}]", index + 1)).unwrap_or_default();
+        let flow = match entry["flow"].as_u64() {
+            Some(index) => format!(", flow {}", index + 1),
+            None => String::new(),
+        };
+        let module = text(&entry["module"]);
+        let module = match (self.closely, module.starts_with("builtin:")) {
+            (true, _) => {
+                let digest: String =
+                    text(&entry["module_sha256"]).chars().take(DIGEST_SHOWN).collect();
+                format!(", {module} {digest}")
+            }
+            (false, false) => format!(", {module}"),
+            (false, true) => String::new(),
+        };
+        format!("`{rule}` ({precedence}{flow}{module}){from}")
+    }
+}
+
+/// What tells a source from all others.
+fn identity(object: &Json) -> String {
+    format!("{} {}", text(&object["connector"]), name(object))
 }
 
 fn name(object: &Json) -> String {
