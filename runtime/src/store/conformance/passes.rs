@@ -170,7 +170,7 @@ fn g12_changed_rules_queue_what_they_are_about_and_what_has_a_problem() {
             }]],
         };
         rules.rules.insert(0, inbound);
-        rules
+        RuleSet::new(rules.connectors, rules.rules, rules.compat, rules.grace_seconds)
     };
     let adopt = |before: &RuleSet, after: &RuleSet| {
         let (before, record) = (RulesRecord::of(before, NOW), RulesRecord::of(after, NOW));
