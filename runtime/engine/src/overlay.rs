@@ -1,4 +1,5 @@
-//! A view that outcomes are laid over: what a few objects would become, without a copy of the state.
+//! A view that outcomes are laid over: what a few objects would become, without a copy of the
+//! state.
 //!
 //! A [`View`] and the [`Outcome`]s of passes flow in; the view that the next pass would have flows
 //! out. What it costs depends on what the passes changed, not on how much there is.

@@ -1,6 +1,6 @@
-//! What the engine tests, told one by one: scope clauses with what an object holds, join groups with
-//! what they find. Nothing is decided here; whoever shows a decision shows with it what it was made
-//! of.
+//! What the engine tests, told one by one: scope clauses with what an object holds, join groups
+//! with what they find. Nothing is decided here; whoever shows a decision shows with it what it was
+//! made of.
 
 use std::collections::BTreeSet;
 

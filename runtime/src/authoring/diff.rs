@@ -1,5 +1,5 @@
-//! What differs between two manifests: their files flow in; rules that were added, removed and changed,
-//! field by field, flow out.
+//! What differs between two manifests: their files flow in; rules that were added, removed and
+//! changed, field by field, flow out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};

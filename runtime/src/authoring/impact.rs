@@ -1,5 +1,5 @@
-//! What hangs on a rule: the state and a rule set flow in; what the rule wins and loses, who would take
-//! over, and who reads what it writes flows out.
+//! What hangs on a rule: the state and a rule set flow in; what the rule wins and loses, who would
+//! take over, and who reads what it writes flows out.
 //!
 //! Counted from the stored lineage: it is exact about what is, and an estimate of what would be.
 //! `kakehi plan --candidate` tells that exactly.

@@ -1,5 +1,5 @@
-//! The link audit: every link that would not be made now (R22). The state and the rules flow in; those
-//! links with the values of both sides, and how many links there are, flow out.
+//! The link audit: every link that would not be made now (R22). The state and the rules flow in;
+//! those links with the values of both sides, and how many links there are, flow out.
 //!
 //! Links last although their criterion fails later, so none of these is wrong by itself.
 

@@ -1,5 +1,5 @@
-//! A plan as one HTML file: the document of a plan and the tally of its exports flow in; a page that
-//! needs nothing from anywhere flows out (P-20).
+//! A plan as one HTML file: the document of a plan and the tally of its exports flow in; a page
+//! that needs nothing from anywhere flows out (P-20).
 //!
 //! Everything that comes from data goes through [`Text`]: it is the one place that writes it.
 

@@ -1,5 +1,5 @@
-//! How a value changes, if it changes as many do: an old and a new value flow in, a short description
-//! that is the same for all of a kind flows out.
+//! How a value changes, if it changes as many do: an old and a new value flow in, a short
+//! description that is the same for all of a kind flows out.
 
 /// `None`: the values have nothing in common that would make a pattern.
 pub fn of(old: &str, new: &str) -> Option<String> {

@@ -65,8 +65,8 @@ pub fn values(values: &[Value]) -> String {
     }
 }
 
-/// Text that cannot disturb what stands around it: control characters, marks that turn the direction
-/// of writing and characters without width appear as their code, `<U+202E>`.
+/// Text that cannot disturb what stands around it: control characters, marks that turn the
+/// direction of writing and characters without width appear as their code, `<U+202E>`.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hidden) {
         return text.into();
@@ -130,7 +130,7 @@ pub fn cause(test: &ScopeTest) -> String {
             group.iter().filter(|test| !test.holds).map(|test| clause(&test.clause)).collect();
         missed.join(" and ")
     });
-    format!("not {}", groups.collect::<Vec<_>>().join(" or "))
+    format!("{} does not hold", groups.collect::<Vec<_>>().join(" or "))
 }
 
 /// One line for each group of a scope.

@@ -1,5 +1,5 @@
-//! One object's way through the rules, overheard: the engine asks as it would in a run, its outcome is
-//! laid over the state that was read, and what each rule said is remembered. Nothing is written.
+//! One object's way through the rules, overheard: the engine asks as it would in a run, its outcome
+//! is laid over the state that was read, and what each rule said is remembered. Nothing is written.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -166,7 +166,8 @@ pub enum State {
 
 /// Holds rules against an object, in their order.
 ///
-/// Takes: the rules of the object's type; what the object shows them; what is known of their answers.
+/// Takes: the rules of the object's type; what the object shows them; what is known of their
+/// answers.
 pub fn verdicts<'a>(
     rules: impl Iterator<Item = &'a Rule>,
     attributes: &AttributeMap,

@@ -172,8 +172,9 @@ impl<'a> Evaluation<'a> {
 
     fn to_json(&self) -> Json {
         let people: Vec<Json> = self.people.iter().filter_map(|id| self.person(*id)).collect();
+        let sources = self.sources();
         json!({
-            "sources": self.sources().iter().map(|object| self.source_json(object)).collect::<Json>(),
+            "sources": sources.iter().map(|object| self.source_json(object)).collect::<Json>(),
             "metaverse": people,
             "targets": self.people.iter().flat_map(|id| self.targets(*id)).collect::<Json>(),
             "cascade": self.cascade(),

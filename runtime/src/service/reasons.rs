@@ -1,5 +1,5 @@
-//! Why a plan does what it does: pending exports on a copy of the state flow in; what is written, what
-//! was there before, which rule wants it and what had changed flows out, as documents.
+//! Why a plan does what it does: pending exports on a copy of the state flow in; what is written,
+//! what was there before, which rule wants it and what had changed flows out, as documents.
 
 pub mod document;
 mod moves;
@@ -13,7 +13,7 @@ use kakehi_engine::metaverse::{MvAttribute, MvObject};
 use kakehi_engine::object::{AttributeName, Value};
 use kakehi_engine::precedence::{LineageEntry, Role, lineage};
 use kakehi_engine::preview::{self, ScopeTest};
-use kakehi_engine::rule::{ConnectorKind, Direction, RuleSet, RuleTag};
+use kakehi_engine::rule::{ConnectorKind, Direction, LinkType, RuleSet, RuleTag};
 use kakehi_engine::view::View;
 use serde_json::{Value as Json, json};
 
@@ -273,11 +273,11 @@ impl<'a> Reasons<'a> {
 
     /// Why a metaverse object came to its end: what its source objects did.
     fn end(&self, view: &dyn View, mv: MvId) -> Why {
-        let told: Vec<Why> = self
-            .left
-            .get(&mv)
+        let left = self.left.get(&mv).map_or(&[][..], Vec::as_slice);
+        // Those that were only joined left because it ended, not the other way round.
+        let kept: Vec<&CsObject> = left.iter().filter(|object| self.kept(object)).collect();
+        let told: Vec<Why> = kept
             .into_iter()
-            .flatten()
             .map(|before| {
                 let connector = &before.connector;
                 let Some(now) = view.cs_objects(&[before.id]).pop() else {
@@ -298,6 +298,12 @@ impl<'a> Reasons<'a> {
             true => Why::alone("nothing keeps it in the metaverse any more".into()),
             false => Why::together(told),
         }
+    }
+
+    /// Whether the link of an object kept its metaverse object alive.
+    fn kept(&self, before: &CsObject) -> bool {
+        let rule = before.link.as_ref().and_then(|link| self.rules.by_tag(&link.rule));
+        rule.is_none_or(|id| self.rules.rule(id).link != LinkType::Join)
     }
 
     fn source_left(&self, now: &CsObject, before: &CsObject) -> Why {

@@ -1,5 +1,5 @@
-//! A plan, for people, as JSON and as a page. Exports pass by one at a time: a plan may be larger than
-//! memory.
+//! A plan, for people, as JSON and as a page. Exports pass by one at a time: a plan may be larger
+//! than memory.
 
 use std::io::Write;
 

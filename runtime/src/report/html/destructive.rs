@@ -183,8 +183,8 @@ fn clears(tally: &Tally, out: &mut String) -> fmt::Result {
         for one in &sample.some {
             writeln!(
                 out,
-                "<tr><th scope=\"row\"><bdi>{}</bdi></th><td data-label=\"Value\"><del>{}</del></td>\
-                 <td data-label=\"Why\">{}</td></tr>",
+                "<tr><th scope=\"row\"><bdi>{}</bdi></th>\
+                 <td data-label=\"Value\"><del>{}</del></td><td data-label=\"Why\">{}</td></tr>",
                 Text(text(&one["name"])),
                 Values(&one["old"]),
                 Why(one)

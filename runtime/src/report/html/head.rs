@@ -42,7 +42,8 @@ fn failed(document: &Json, out: &mut String) -> fmt::Result {
     writeln!(
         out,
         "<div class=\"verdict bad\" role=\"alert\"><p><strong>This plan was not finished.</strong> \
-         It ended as <code>{}</code>; what it would do is not known, and nothing can be applied.</p>",
+         It ended as <code>{}</code>; what it would do is not known, and nothing can be \
+         applied.</p>",
         Text(text(&document["failed"]))
     )?;
     for note in list(&document["notes"]) {
@@ -197,8 +198,8 @@ pub(super) fn foot(document: &Json, out: &mut String) -> fmt::Result {
             out,
             "<p>With the plan in <code>plan.json</code>, as <code>kakehi plan -o plan.json</code> \
              wrote it:</p><pre>kakehi apply plan.json</pre>\
-             <p>It does exactly what stands here. If the data or the rules are others by then, it is \
-             refused as stale and changes nothing.</p>"
+             <p>It does exactly what stands here. If the data or the rules are others by then, it \
+             is refused as stale and changes nothing.</p>"
         )?;
     }
     writeln!(out, "<h3>What it was made of</h3><dl class=\"small\">")?;

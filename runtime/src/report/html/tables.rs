@@ -61,7 +61,7 @@ fn count(counted: &Json) -> u64 {
 
 fn names(counted: &Json, out: &mut String) -> fmt::Result {
     let some = list(&counted["some"]);
-    writeln!(out, "<ul>")?;
+    writeln!(out, "<ul class=\"names\">")?;
     for name in some {
         writeln!(out, "<li><bdi>{}</bdi></li>", Text(text(name)))?;
     }

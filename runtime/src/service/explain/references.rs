@@ -1,5 +1,5 @@
-//! References that do not arrive: values of a metaverse object flow in; what each leads to, and what
-//! becomes of it at the targets, flows out.
+//! References that do not arrive: values of a metaverse object flow in; what each leads to, and
+//! what becomes of it at the targets, flows out.
 
 use kakehi_engine::connector_space::{CsId, MvId, Presence};
 use kakehi_engine::object::{ReferenceKey, Value};

@@ -1,5 +1,5 @@
-//! What a dry run moves apart from values: objects as they were and as they are flow in; who enters or
-//! leaves the scope of which rule, and which links come and go, flows out, counted.
+//! What a dry run moves apart from values: objects as they were and as they are flow in; who enters
+//! or leaves the scope of which rule, and which links come and go, flows out, counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
