@@ -226,3 +226,99 @@ impl View for Overlay<'_> {
         self.next
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connector_space::{Link, LinkOrigin};
+    use crate::rule::RuleTag;
+    use crate::testing::cs_object;
+
+    /// A view of objects 1 and 2, of which 1 is linked to metaverse object 7.
+    struct Below;
+
+    fn linked_to(id: i64, mv: Option<i64>) -> CsObject {
+        let (rule, origin) = (RuleTag("rule".into()), LinkOrigin::Joined);
+        let link = mv.map(|mv| Link { mv: MvId(mv), rule, origin });
+        CsObject { link, ..cs_object(id) }
+    }
+
+    impl View for Below {
+        fn cs_objects(&self, ids: &[CsId]) -> Vec<CsObject> {
+            let all = [linked_to(1, Some(7)), linked_to(2, None)];
+            all.into_iter().filter(|object| ids.contains(&object.id)).collect()
+        }
+        fn mv_objects(&self, _: &[MvId]) -> Vec<MvObject> {
+            vec![]
+        }
+        fn linked(&self, ids: &[MvId]) -> BTreeMap<MvId, Vec<LinkedObject>> {
+            let one = LinkedObject { cs: CsId(1), connector: "forest-a".into() };
+            ids.iter().filter(|id| id.0 == 7).map(|id| (*id, vec![one.clone()])).collect()
+        }
+        fn join_candidates(&self, _: &IndexKey) -> Vec<MvId> {
+            vec![MvId(7)]
+        }
+        fn waiting(&self, _: &IndexKey) -> Vec<CsId> {
+            vec![CsId(2)]
+        }
+        fn unlinked_targets(&self, _: &ConnectorName, _: &IndexKey) -> Vec<CsId> {
+            vec![CsId(2)]
+        }
+        fn resolve(&self, keys: &[ReferenceKey]) -> Vec<Option<Resolved>> {
+            keys.iter().map(|_| Some(Resolved { cs: CsId(1), mv: Some(MvId(7)) })).collect()
+        }
+        fn targets_of(&self, ids: &[MvId], _: &ConnectorName) -> Vec<Option<CsId>> {
+            ids.iter().map(|id| (id.0 == 7).then_some(CsId(1))).collect()
+        }
+        fn not_persisted(&self, _: &ConnectorName) -> BTreeSet<(ClassName, AttributeName)> {
+            BTreeSet::new()
+        }
+        fn next_ids(&self) -> (CsId, MvId) {
+            (CsId(3), MvId(8))
+        }
+    }
+
+    /// Lays one update over; who is linked to 7, who is its target, who waits, where a reference
+    /// to object 1 leads.
+    fn check(update: Option<CsUpdate>, linked: &[i64], target: Option<i64>, lead: Option<i64>) {
+        let mut overlay = Overlay::new(&Below);
+        overlay.apply(&Outcome { cs: update.into_iter().collect(), ..Outcome::default() });
+        let connector = ConnectorName::from("forest-a");
+        let links = overlay.linked(&[MvId(7)]).remove(&MvId(7)).unwrap_or_default();
+        assert_eq!(links.iter().map(|one| one.cs.0).collect::<Vec<_>>(), linked);
+        let targets = overlay.targets_of(&[MvId(7)], &connector);
+        assert_eq!(targets, [target.map(CsId)]);
+        let leads = overlay.resolve(&[ReferenceKey::of_dn(&connector, "CN=u1,DC=a")]);
+        assert_eq!(leads[0].and_then(|resolved| resolved.mv), lead.map(MvId));
+    }
+
+    #[test]
+    fn what_an_outcome_changed_is_seen_and_the_rest_shines_through() {
+        let source = |id, mv| CsUpdate::Source {
+            id: CsId(id),
+            link: linked_to(id, mv).link,
+            contributions: vec![],
+            waiting: vec![],
+        };
+        check(None, &[1], Some(1), Some(7));
+        check(Some(source(1, None)), &[], None, None);
+        check(Some(source(2, Some(7))), &[1, 2], Some(1), Some(7));
+        check(Some(CsUpdate::Forget { id: CsId(1) }), &[], None, None);
+        let moved = CsUpdate::Target { object: linked_to(3, Some(7)), unlinked: vec![] };
+        check(Some(moved), &[1, 3], Some(1), Some(7));
+    }
+
+    #[test]
+    fn ids_go_on_behind_those_that_were_given_away() {
+        let mut overlay = Overlay::new(&Below);
+        let created = CsUpdate::Target { object: linked_to(9, None), unlinked: vec![] };
+        overlay.apply(&Outcome { cs: vec![created], ..Outcome::default() });
+        assert_eq!(overlay.next_ids(), (CsId(10), MvId(8)));
+        let key = IndexKey { scope: "a~".into(), value: "x".into() };
+        assert_eq!(overlay.unlinked_targets(&"forest-a".into(), &key), [CsId(2)]);
+        overlay
+            .apply(&Outcome { cs: vec![CsUpdate::Forget { id: CsId(2) }], ..Outcome::default() });
+        assert!(overlay.unlinked_targets(&"forest-a".into(), &key).is_empty());
+        assert!(overlay.waiting(&key).is_empty());
+    }
+}

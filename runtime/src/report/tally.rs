@@ -137,8 +137,7 @@ impl Tally {
     /// The most frequent first: target, attribute, pattern, number, an example before and after.
     pub fn patterns(&self) -> Vec<Json> {
         // What happens once is no pattern.
-        let mut all: Vec<_> =
-            self.patterns.iter().filter(|(_, (count, _))| *count > 1).collect();
+        let mut all: Vec<_> = self.patterns.iter().filter(|(_, (count, _))| *count > 1).collect();
         all.sort_by(|a, b| b.1.0.cmp(&a.1.0).then(a.0.cmp(b.0)));
         let mut told = vec![];
         for ((connector, attribute, pattern), (count, [old, new])) in

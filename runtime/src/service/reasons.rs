@@ -261,12 +261,23 @@ impl<'a> Reasons<'a> {
             let held = object.and_then(|object| object.attributes.get(name));
             words::values(held.map_or(&[][..], |held| held.values.as_slice()))
         };
+        // A flag comes from a flag, or from who knows what.
+        let is_flag = |name: &AttributeName| {
+            let attribute = now.and_then(|object| object.attributes.get(name));
+            attribute.is_some_and(|held| matches!(held.values[..], [Value::Boolean(_)]))
+        };
+        let moved: Vec<(&AttributeName, String, String)> = rule
+            .contract
+            .reads
+            .iter()
+            .filter(|_| before.is_some())
+            .map(|name| (name, values(before, name), values(now, name)))
+            .filter(|(_, old, new)| old != new)
+            .collect();
+        let flags = moved.iter().any(|(name, ..)| is_flag(name));
         let mut text = cause.clone();
-        for name in rule.contract.reads.iter().filter(|_| before.is_some()) {
-            let (old, new) = (values(before, name), values(now, name));
-            if old != new {
-                text.push_str(&format!("; {name} changes from {old} to {new}"));
-            }
+        for (name, old, new) in moved.iter().filter(|(name, ..)| !flags || is_flag(name)) {
+            text.push_str(&format!("; {name} changes from {old} to {new}"));
         }
         Some(Why { text, cause })
     }

@@ -62,7 +62,7 @@ fn source(source: &Json, out: &mut impl Write) -> Result<()> {
 fn rules(rules: &Json, out: &mut impl Write) -> Result<()> {
     for rule in list(rules) {
         let (name, precedence, state) =
-            (text(&rule["name"]), &rule["precedence"], text(&rule["state"]));
+            (text(&rule["name"]), rule["precedence"].to_string(), text(&rule["state"]));
         writeln!(out, "  {precedence:>5} `{name}` {state}")?;
         let groups = list(&rule["scope"]["groups"]);
         for (index, group) in groups.iter().enumerate() {

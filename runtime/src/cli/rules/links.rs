@@ -42,7 +42,8 @@ impl Links {
 fn print(told: &Json, out: &mut impl Write) -> Written<()> {
     writeln!(out, "{:>8} {:>8}  origin       rule", "links", "not now")?;
     for rule in list(&told["by_rule"]) {
-        let (links, not_now) = (&rule["links"], &rule["not_now"]);
+        // JSON pads nothing.
+        let (links, not_now) = (rule["links"].to_string(), rule["not_now"].to_string());
         let (origin, name) = (text(&rule["origin"]), text(&rule["rule"]));
         writeln!(out, "{links:>8} {not_now:>8}  {origin:<12} {name}")?;
     }
