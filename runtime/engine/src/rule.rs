@@ -13,7 +13,7 @@ use std::fmt;
 pub use self::record::{RuleMark, RulesRecord};
 pub use self::revision::{Need, Revision};
 use crate::object::{AttributeName, ClassName, ConnectorName, Value};
-use crate::scope::Scope;
+use crate::scope::{MEMBER_ATTRIBUTES, Scope};
 
 /// SHA-256 of everything that decides a result: manifest, modules, their configuration (S-05).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -330,6 +330,9 @@ impl RuleSet {
             names.extend(rule.contract.reads.iter().cloned());
             names.extend(rule.contract.reads_imported.iter().cloned());
             names.extend(rule.scope.attributes().cloned());
+            if rule.scope.member_groups().next().is_some() {
+                names.extend(MEMBER_ATTRIBUTES.map(AttributeName::from));
+            }
             names.extend(rule.join.iter().flatten().map(|clause| clause.cs.clone()));
         }
         names.remove("dn");

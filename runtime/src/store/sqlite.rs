@@ -28,6 +28,7 @@ mod sift;
 mod stage;
 mod target;
 mod view;
+mod watched;
 
 use std::collections::BTreeMap;
 use std::fs::File;
