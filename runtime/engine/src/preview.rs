@@ -9,14 +9,15 @@ use crate::join::{self, LinkRule, Match};
 use crate::metaverse::MvObject;
 use crate::object::{AttributeMap, Value};
 use crate::rule::{JoinClause, JoinGroup, Rule, RuleId, RuleSet};
-use crate::scope::{Clause, Operator, Scope};
+use crate::scope::{Clause, MEMBERSHIPS, Operator, Scope};
 use crate::view::{IndexKey, View};
 
 /// A scope clause before an object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClauseTest {
     pub clause: Clause,
-    /// What the object holds; empty: the attribute is absent.
+    /// What the object holds; empty: the attribute is absent. Of a membership: the keys of those
+    /// groups that it is a member of and that some scope asks for.
     pub actual: Vec<Value>,
     pub holds: bool,
 }
@@ -69,8 +70,12 @@ pub enum Linking {
 
 /// Tests every clause of a scope, also behind one that fails.
 pub fn scope(scope: &Scope, attributes: &AttributeMap) -> ScopeTest {
+    let name = |clause: &Clause| match clause.asks_for_members() {
+        true => MEMBERSHIPS.into(),
+        false => clause.attribute.clone(),
+    };
     let test = |clause: &Clause| ClauseTest {
-        actual: attributes.get(&clause.attribute).cloned().unwrap_or_default(),
+        actual: attributes.get(&name(clause)).cloned().unwrap_or_default(),
         holds: clause.holds(attributes),
         clause: clause.clone(),
     };
@@ -206,6 +211,8 @@ pub fn operator(operator: Operator) -> &'static str {
         Operator::IsNotIn => "ISNOTIN",
         Operator::IsBitSet => "ISBITSET",
         Operator::IsBitNotSet => "ISBITNOTSET",
+        Operator::IsMemberOf => "ISMEMBEROF",
+        Operator::IsNotMemberOf => "ISNOTMEMBEROF",
     }
 }
 

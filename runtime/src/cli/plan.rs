@@ -137,6 +137,11 @@ impl Plan {
             notes.push(text.to_owned());
         }
         let rules = &world.generation.rules;
+        let asks = rules.rules.iter().any(|rule| rule.scope.member_groups().next().is_some());
+        if asks && self.candidate.is_some() {
+            let text = "of ISMEMBEROF only those groups are known that the rules in force ask for";
+            notes.push(text.to_owned());
+        }
         let now = SystemClock.now();
         let modules = world.generation.modules.at(now);
         let in_force = InForce { rules, modules: &modules, now };

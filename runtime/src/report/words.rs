@@ -99,6 +99,9 @@ pub fn is_hidden(c: char) -> bool {
 pub fn clause(clause: &Clause) -> String {
     let operator = preview::operator(clause.operator);
     let exactly = if clause.case_sensitive { " (case counts)" } else { "" };
+    if clause.asks_for_members() {
+        return format!("{operator} {}", told(&json!(clause.value)));
+    }
     match matches!(operator, "ISNULL" | "ISNOTNULL") {
         true => format!("{} {operator}", clause.attribute),
         false => format!("{} {operator} {}{exactly}", clause.attribute, told(&json!(clause.value))),
@@ -107,8 +110,12 @@ pub fn clause(clause: &Clause) -> String {
 
 /// `sourceAnchor ISNOTNULL, but it is absent`.
 pub fn failed(test: &ClauseTest) -> String {
-    let (clause, actual) = (clause(&test.clause), values(&test.actual));
-    format!("{clause}, but it is {actual}")
+    let (words, actual) = (clause(&test.clause), values(&test.actual));
+    match (test.clause.asks_for_members(), test.actual.is_empty()) {
+        (false, _) => format!("{words}, but it is {actual}"),
+        (true, true) => format!("{words}, but it is a member of none of the groups asked for"),
+        (true, false) => format!("{words}, but it is a member of {actual}"),
+    }
 }
 
 /// Why an object is out of scope: the clauses that failed, group by group.
