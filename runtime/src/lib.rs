@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod edge;
 pub mod generate;
 pub mod manifest;
+pub mod report;
 pub mod scaffold;
 pub mod service;
 pub mod store;

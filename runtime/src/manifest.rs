@@ -10,6 +10,7 @@ mod codes;
 mod expand;
 pub mod files;
 pub mod generation;
+mod outline;
 mod raw;
 mod read;
 mod rule;

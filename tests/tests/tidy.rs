@@ -113,19 +113,30 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "service",
-        may_name: &["edge", "config", "manifest", "connector", "delivery", "store", "sync"],
+        may_name: &[
+            "edge",
+            "config",
+            "manifest",
+            "connector",
+            "delivery",
+            "store",
+            "sync",
+            "report",
+        ],
         except: &[],
     },
     Room {
         name: "authoring",
-        may_name: &["config", "manifest", "store"],
+        may_name: &["config", "manifest", "store", "report"],
         except: &["config::credential", "store::sqlite", "store::postgres"],
     },
     Room { name: "scaffold", may_name: &[], except: &[] },
     Room { name: "generate", may_name: &["edge", "config"], except: &["config::credential"] },
+    // How things are told: everything that is looked up comes in as an argument.
+    Room { name: "report", may_name: &[], except: &[] },
     Room {
         name: "cli",
-        may_name: &["service", "config", "manifest", "authoring", "scaffold", "generate"],
+        may_name: &["service", "config", "manifest", "authoring", "scaffold", "generate", "report"],
         except: &[],
     },
 ];

@@ -91,6 +91,19 @@ pub fn load_files(path: &Path) -> Result<World, Failure> {
     attempt(config, warnings, host).0
 }
 
+/// As [`load_files`], with another manifest: a file, or a folder with a `manifest.yml`.
+///
+/// Errors: every finding; there is no such file.
+pub fn load_manifest(config: &Path, manifest: &Path) -> Result<World, Failure> {
+    let (config, warnings) = crate::config::load(config).map_err(Failure::of_findings)?;
+    let host = Arc::new(host(&config)?);
+    let manifest = match manifest.is_dir() {
+        true => manifest.join("manifest.yml"),
+        false => manifest.to_owned(),
+    };
+    from_files(config, warnings, Files::of(&manifest), host).0
+}
+
 /// As [`load_files`], with a configuration that was read and a host that knows modules already.
 /// Gives the files of the manifest, also where they are refused.
 pub(crate) fn attempt(

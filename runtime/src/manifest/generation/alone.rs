@@ -152,6 +152,11 @@ impl Sheet {
         &self.rule.draft.module
     }
 
+    /// The configuration of its module, as JSON.
+    pub fn config(&self) -> &str {
+        &self.rule.draft.config
+    }
+
     pub fn cases(&self) -> &Arc<[Case]> {
         &self.rule.draft.cases
     }
