@@ -1,5 +1,6 @@
 //! The service: picks the real parts, hands them to each other, and keeps them going.
 
+pub mod audit;
 pub mod clock;
 pub mod control;
 pub mod explain;
@@ -11,6 +12,7 @@ mod metrics;
 pub mod once;
 mod picture;
 mod reload;
+pub mod staging;
 pub mod supervise;
 mod watch;
 pub mod world;
@@ -18,5 +20,9 @@ pub mod world;
 // What the command line is given to print: it names no room behind this one.
 pub use crate::delivery::receiver::Receiver;
 pub use crate::edge::{Clock, PollMode};
-pub use crate::store::{RunId, RunRecord, StoreError, Totals, Troubles};
+pub use crate::store::{
+    Decision, DecisionKind, RunId, RunRecord, Sent, StagingMode, Store, StoreError, Totals,
+    Troubles,
+};
+pub use crate::sync::undo::Left;
 pub use crate::sync::{Report, Status, counts_json, exports_of};

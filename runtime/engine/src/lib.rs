@@ -20,6 +20,7 @@ pub mod plan;
 pub mod precedence;
 pub mod problem;
 mod provision;
+pub mod repetition;
 pub mod rule;
 pub mod scope;
 pub mod synchronize;
@@ -27,5 +28,6 @@ mod target;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod undo;
 mod vacancy;
 pub mod view;

@@ -7,7 +7,7 @@ use crate::export::{AttributeChange, Export, ExportOp};
 use crate::flow::{Kept, RuleContribution};
 use crate::object::{AttributeName, ClassName, Value};
 use crate::precedence::{self, Contributor, Resolution};
-use crate::rule::{OnScopeExit, RuleId, RuleSet, TargetClass, ValueType};
+use crate::rule::{OnScopeExit, RuleId, RuleSet, RuleTag, TargetClass, ValueType};
 
 /// What rules want of one target object.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub(crate) struct Desired {
     /// Every managed attribute; an empty list: it is to have no value. References are metaverse ids
     /// until they are [resolved](Self::resolve).
     attributes: BTreeMap<AttributeName, Vec<Value>>,
+    /// The rule that decided each of them.
+    by: BTreeMap<AttributeName, RuleTag>,
     /// What rules said that left scope, as long as the target holds a value of it that is to be
     /// cleared.
     leftovers: Vec<RuleContribution>,
@@ -48,7 +50,16 @@ impl Desired {
             }
             let merge = precedence::merge_of(name, &contributors, rules);
             let form = |values: &[Value], _: &CsObject| values.to_vec();
-            match precedence::resolve(&contributors, merge, form) {
+            let resolution = precedence::resolve(&contributors, merge, form);
+            let decided = match &resolution {
+                Resolution::Keep => None,
+                Resolution::Remove => contributors.first(),
+                Resolution::Values { winner, .. } => contributors.get(*winner),
+            };
+            desired.by.extend(
+                decided.map(|decided| (name.clone(), rules.rule(decided.rule).tag.clone())),
+            );
+            match resolution {
                 Resolution::Keep => {}
                 Resolution::Remove => {
                     desired.attributes.insert(name.clone(), vec![]);
@@ -88,6 +99,7 @@ impl Desired {
                 .filter(|name| object.attributes.contains_key(*name) && !written.contains(*name))
                 .collect();
             if !held.is_empty() {
+                self.by.extend(held.iter().map(|name| ((*name).clone(), kept.rule.clone())));
                 self.attributes.extend(held.into_iter().map(|name| (name.clone(), vec![])));
                 self.leftovers.push(kept.clone());
             }
@@ -155,7 +167,7 @@ impl Desired {
         not_persisted: &BTreeSet<(ClassName, AttributeName)>,
         mv: MvId,
     ) -> Option<Export> {
-        let mut changes = vec![];
+        let mut changes: Vec<AttributeChange> = vec![];
         for (name, wanted) in &self.attributes {
             if not_persisted.contains(&(object.class.clone(), name.clone())) {
                 continue;
@@ -168,6 +180,7 @@ impl Desired {
             return None;
         }
         let (anchor, match_key) = names(object, class, &self.attributes);
+        let by = changes.iter().map(|change| self.by.get(&change.attribute).cloned()).collect();
         Some(Export {
             connector: object.connector.clone(),
             object: object.id,
@@ -178,6 +191,8 @@ impl Desired {
             anchor,
             match_key,
             rank: class.rank,
+            type_change: false,
+            by,
         })
     }
 }
@@ -210,7 +225,7 @@ fn due<'a>(
     contributors.into_iter().filter(|contributor| !(created && once(contributor))).collect()
 }
 
-fn change(
+pub(crate) fn change(
     name: &AttributeName,
     held: &[Value],
     wanted: &[Value],
@@ -234,7 +249,7 @@ fn change(
     differs.then_some(AttributeChange { attribute, add, remove, replace: None })
 }
 
-fn op(changes: &[AttributeChange], object: &CsObject, class: &TargetClass) -> ExportOp {
+pub(crate) fn op(changes: &[AttributeChange], object: &CsObject, class: &TargetClass) -> ExportOp {
     let touches = |name: &AttributeName| changes.iter().find(|change| change.attribute == *name);
     if let Some((attribute, value)) = &class.disable {
         let disables = touches(attribute)

@@ -2,6 +2,7 @@
 
 mod plan;
 mod story;
+mod undo;
 
 use std::io::Write;
 

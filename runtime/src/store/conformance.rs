@@ -221,6 +221,8 @@ fn export(id: i64, op: ExportOp, changes: Vec<AttributeChange>) -> Export {
         changes,
         anchor: format!("anchor-{id}"),
         match_key: format!("user-{id}"),
+        type_change: false,
+        by: vec![],
     }
 }
 
@@ -258,6 +260,7 @@ fn plan(id: &str) -> Plan {
             parent: None,
             ruleset: RulesetDigest("rules".into()),
             config: "config".into(),
+            undoes: None,
         },
         counts: BTreeMap::from([(cloud(), counts)]),
         trips: vec![],

@@ -7,6 +7,7 @@ use kakehi_engine::guard::Trip;
 use kakehi_engine::object::ConnectorName;
 use kakehi_engine::plan::{Counts, Plan, PlanId};
 use kakehi_engine::problem::ProblemKind;
+use kakehi_engine::rule::Measure;
 use kakehi_engine::time::Timestamp;
 use kakehi_engine::view::Counters;
 use serde_json::{Value as Json, json};
@@ -56,7 +57,8 @@ pub enum Status {
     ErrorLimit,
     RuleBroken,
     ImportShrank,
-    DeletionThreshold,
+    /// A plan would change more of this kind than it may.
+    Threshold(Measure),
 }
 
 impl Status {
@@ -69,7 +71,15 @@ impl Status {
             Self::ErrorLimit => "stopped-error-limit",
             Self::RuleBroken => "stopped-rule-broken",
             Self::ImportShrank => "stopped-import-shrank",
-            Self::DeletionThreshold => "stopped-deletion-threshold-exceeded",
+            Self::Threshold(measure) => match measure {
+                Measure::Removals | Measure::Deletes | Measure::Disables => {
+                    "stopped-deletion-threshold-exceeded"
+                }
+                Measure::Renames => "stopped-rename-threshold-exceeded",
+                Measure::TypeChanges => "stopped-type-change-threshold-exceeded",
+                Measure::MemberRemovals => "stopped-member-removal-threshold-exceeded",
+                Measure::Clears => "stopped-attribute-clear-threshold-exceeded",
+            },
         }
     }
 
@@ -80,7 +90,7 @@ impl Status {
             Self::ObjectErrors => 4,
             Self::Unavailable => 75,
             Self::Refused => 77,
-            Self::ErrorLimit | Self::RuleBroken | Self::ImportShrank | Self::DeletionThreshold => 5,
+            Self::ErrorLimit | Self::RuleBroken | Self::ImportShrank | Self::Threshold(_) => 5,
         }
     }
 }
@@ -112,6 +122,10 @@ pub struct Report {
     pub problems: u64,
     pub delivered: Delivered,
     pub stages: BTreeMap<StageName, Stage>,
+    /// Staging mode: nothing was sent.
+    pub staging: bool,
+    /// The plan takes another one back.
+    pub(crate) undoes: bool,
     target_failed: bool,
 }
 
@@ -132,6 +146,8 @@ impl Report {
             problems: 0,
             delivered: Delivered::default(),
             stages: BTreeMap::new(),
+            staging: false,
+            undoes: false,
             target_failed: false,
         }
     }
@@ -180,14 +196,7 @@ impl Report {
 
     pub(crate) fn count(&mut self, plan: &Plan) {
         for (connector, counts) in &plan.counts {
-            let sum = self.counts.entry(connector.clone()).or_default();
-            sum.add += counts.add;
-            sum.update += counts.update;
-            sum.rename += counts.rename;
-            sum.disable += counts.disable;
-            sum.delete += counts.delete;
-            sum.member_add += counts.member_add;
-            sum.member_remove += counts.member_remove;
+            self.counts.entry(connector.clone()).or_default().add(counts);
         }
     }
 
@@ -197,8 +206,41 @@ impl Report {
                 "{trip}: nothing was sent there; review with `kakehi plan -o plan.json`, \
                  then release with `kakehi apply plan.json`"
             );
-            self.note(Status::DeletionThreshold, text);
+            self.note(Status::Threshold(trip.measure), text);
         }
+    }
+
+    pub(crate) fn stage(&mut self, staging: bool, plan: &Plan) {
+        self.staging = staging;
+        if staging && plan.exports() > 0 {
+            let text = "staging mode: nothing was sent; `kakehi plan` shows what waits, \
+                        `kakehi staging off` lets it go";
+            self.note(Status::Success, text);
+        }
+    }
+
+    /// Exports that came or changed after the plan was reviewed.
+    pub(crate) fn unreviewed(&mut self, number: usize) {
+        let text = format!("{number} exports came or changed after the review: they were not sent");
+        self.note(Status::Success, text);
+    }
+
+    /// What could not be taken back.
+    pub(crate) fn left(&mut self, number: usize) {
+        if number > 0 {
+            let text = format!("of {number} objects not everything could be taken back");
+            self.note(Status::ObjectErrors, text);
+        }
+    }
+
+    pub(crate) fn repeated(&mut self, number: usize) {
+        let text = format!(
+            "{number} changes come again and again ({}, {}): they are held; \
+             `kakehi explain OBJECT` tells why",
+            ProblemKind::Flapping,
+            ProblemKind::ExportedChangeNotReimported
+        );
+        self.note(Status::ObjectErrors, text);
     }
 
     pub(crate) fn source_failed(&mut self, error: &DirectoryError) {
@@ -239,7 +281,8 @@ impl Report {
     pub fn is_empty(&self) -> bool {
         matches!(self.status, Status::Success | Status::ObjectErrors)
             && self.counters.evaluated == 0
-            && self.counts.values().all(|counts| counts.exports() == 0)
+            // What waits in staging mode was recorded when it came.
+            && (self.staging || self.counts.values().all(|counts| counts.exports() == 0))
             && self.imported.values().all(|(_, staged)| staged.changed + staged.deleted == 0)
     }
 
@@ -304,6 +347,7 @@ impl Report {
                 "waiting": self.delivered.waiting, "in_doubt": self.delivered.in_doubt,
             },
             "stages": stages,
+            "staging": self.staging,
             "notes": self.notes,
         })
     }

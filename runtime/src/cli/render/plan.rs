@@ -6,10 +6,11 @@ use std::io::Write;
 use kakehi_engine::connector_space::CsId;
 use kakehi_engine::export::{AttributeChange, Export, ExportOp};
 use kakehi_engine::object::Value;
-use kakehi_engine::plan::Counts;
+use kakehi_engine::plan::{Counts, export_mark};
 use serde_json::{Map, Value as Json, json};
 
 use crate::cli::Error;
+use crate::cli::render::undo;
 use crate::service::StoreError;
 use crate::service::explain::value_json;
 use crate::service::once::Planned;
@@ -29,6 +30,8 @@ pub fn plan_json(planned: &Planned, out: &mut impl Write) -> Result<(), Error> {
         "parent": plan.basis.parent.as_ref().map(|id| &id.0),
         "ruleset": plan.basis.ruleset.0,
         "config": plan.basis.config,
+        "undoes": plan.basis.undoes.as_ref().map(|id| &id.0),
+        "left": undo::left_json(planned),
         "counts": counts,
         "limits_exceeded": limits,
         "notes": report.notes,
@@ -70,7 +73,7 @@ pub fn plan_text(planned: &Planned, out: &mut impl Write) -> Result<(), Error> {
         for note in &report.notes {
             writeln!(out, "  note: {note}")?;
         }
-        Ok(())
+        undo::foot(planned, out)
     };
     foot().map_err(Error::Output)?;
     for problem in problem_list(planned)? {
@@ -141,8 +144,10 @@ fn export_json(export: &Export, names: &BTreeMap<CsId, String>) -> Json {
         })
         .collect();
     json!({
+        "mark": export_mark(export),
         "connector": export.connector.as_str(),
         "op": export.op.as_str(),
+        "type_change": export.type_change,
         "class": export.class.as_str(),
         "anchor": export.anchor,
         "match": export.match_key,

@@ -6,7 +6,7 @@ use kakehi_engine::view::Phase;
 
 use super::target::{remote, stage_target};
 use super::*;
-use crate::store::{Due, Hold, PendingExport, Settled, Settlement, Wave};
+use crate::store::{Due, Hold, PendingExport, Settled, Settlement, Trail, Wave};
 
 pub(super) fn due(store: &dyn Store, now: Timestamp) -> Vec<CsId> {
     exports(store, Due::At(now)).iter().map(|pending| pending.export.object).collect()
@@ -24,7 +24,9 @@ fn claim(store: &dyn Store, plan: &str, wave: Wave) -> Vec<CsId> {
 }
 
 fn settle(store: &dyn Store, object: i64, result: Settled) {
-    store.settle(&[Settlement { object: CsId(object), result }], NOW).unwrap();
+    let plan = PlanId("p".into());
+    let trail = Trail { plan: &plan, run: NOW, keep: true };
+    store.settle(&[Settlement { object: CsId(object), result }], &trail, NOW).unwrap();
 }
 
 fn done(remote_id: &str) -> Settled {
