@@ -162,7 +162,6 @@ pub async fn cycle(
     let mut plan = prepare::until_plan(parts, sources, &readers, order.mode, &mut report).await?;
     let unreviewed = drift::unreviewed(parts, &plan, order, &report)?;
     for round in 1..=ROUNDS_MAX {
-        report.plan = Some(plan.id.clone());
         report.count(&plan);
         let trips = if order.approved.is_some() { vec![] } else { plan.trips.clone() };
         let allowed = without_tripped(targets, &trips);

@@ -46,7 +46,7 @@ pub fn judge(pending: &Export, history: &[Past<'_>], flips: u64, retries: u64) -
             return found(ProblemKind::ExportedChangeNotReimported, repeated);
         }
         let times = after.len() as u64;
-        let returns = before.iter().any(|values| *values == wanted);
+        let returns = before.contains(&wanted);
         if returns && times >= flips { found(ProblemKind::Flapping, times) } else { None }
     })
 }

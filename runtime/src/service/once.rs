@@ -181,7 +181,8 @@ pub(crate) fn record(
     let run = RunRecord {
         id: RunId(0),
         verb: verb.into(),
-        started,
+        // The journal knows the run by the instant at which it began.
+        started: result.as_ref().map_or(started, |report| report.started),
         ended: parts.clock.now(),
         status: status.into(),
         plan,

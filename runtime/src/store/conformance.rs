@@ -3,6 +3,7 @@
 
 mod delivery;
 mod import;
+mod journal;
 mod passes;
 mod records;
 mod target;

@@ -112,7 +112,9 @@ pub struct Report {
     pub status: Status,
     /// What is to be told besides the counts, each a sentence: failures, limits, what to do.
     pub notes: Vec<String>,
+    /// The first plan; what its delivery brought to light has plans of its own.
     pub plan: Option<PlanId>,
+    pub further_plans: Vec<PlanId>,
     pub counts: BTreeMap<ConnectorName, Counts>,
     /// Entries received, and what staging did with them, per source.
     pub imported: BTreeMap<ConnectorName, (u64, Staged)>,
@@ -139,6 +141,7 @@ impl Report {
             status: Status::Success,
             notes: vec![],
             plan: None,
+            further_plans: vec![],
             counts: BTreeMap::new(),
             imported: BTreeMap::new(),
             counters: Counters::default(),
@@ -195,6 +198,11 @@ impl Report {
     }
 
     pub(crate) fn count(&mut self, plan: &Plan) {
+        match &self.plan {
+            None => self.plan = Some(plan.id.clone()),
+            Some(_) if plan.exports() > 0 => self.further_plans.push(plan.id.clone()),
+            Some(_) => {}
+        }
         for (connector, counts) in &plan.counts {
             self.counts.entry(connector.clone()).or_default().add(counts);
         }
@@ -333,6 +341,7 @@ impl Report {
             "started": self.started.rfc3339(),
             "duration_ms": self.ended.0 - self.started.0,
             "plan": self.plan.as_ref().map(|id| id.0.clone()),
+            "further_plans": self.further_plans.iter().map(|id| &id.0).collect::<Vec<_>>(),
             "counts": counts,
             "imported": imported,
             "evaluated": self.counters.evaluated,

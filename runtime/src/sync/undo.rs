@@ -74,7 +74,6 @@ pub async fn undo(
     if !hold() {
         return Err(SyncError::Lost { what: "the switch to staging mode" });
     }
-    report.plan = Some(plan.id.clone());
     report.count(&plan);
     report.left(left.len());
     if plan.exports() > 0 && !parts.stop.is_set() {

@@ -2,6 +2,7 @@
 //! objects decides (provisioning.md 11.8).
 
 use kakehi_engine::connector_space::CsId;
+use kakehi_engine::export::ExportOp;
 use kakehi_engine::problem::ProblemKind;
 use kakehi_engine::repetition::{Finding, Past, judge};
 use kakehi_engine::rule::RulesetDigest;
@@ -28,7 +29,8 @@ pub(super) fn hold(
         let sent = journal::of_object(db, object, since)?;
         let history: Vec<Past<'_>> = sent
             .iter()
-            .filter(|sent| sent.ruleset == ruleset.0)
+            // What comes into being does not change.
+            .filter(|sent| sent.ruleset == ruleset.0 && sent.export.op != ExportOp::Add)
             .map(|sent| Past { changes: &sent.export.changes, before: &sent.before })
             .collect();
         let Some(found) = judge(&export, &history, limits.flips, limits.retries) else { continue };
