@@ -17,7 +17,7 @@ mod scope;
 
 use std::collections::BTreeMap;
 
-use kakehi_engine::object::ConnectorName;
+use kakehi_engine::object::{ClassName, ConnectorName};
 use kakehi_engine::rule::Compat;
 use kakehi_engine::scope::Scope;
 
@@ -63,6 +63,8 @@ pub struct Manifest {
     /// In order of direction, precedence, connector.
     pub rules: Vec<ManifestRule>,
     pub compat: Compat,
+    /// Of each metaverse type that lives on without a link that keeps it.
+    pub grace_seconds: BTreeMap<ClassName, u64>,
 }
 
 /// Reads a manifest with everything it includes, and checks all that needs no module and no target.
@@ -83,7 +85,13 @@ pub fn load(files: &mut Files) -> Result<(Manifest, Vec<Finding>), Vec<Finding>>
     let compat = Compat {
         multiple_match_provisions: raw.compat.on_multiple_match == OnMultipleMatchRaw::Provision,
     };
-    let manifest = Manifest { connectors, rules, compat };
+    let seconds = |raw: &raw::MvTypeRaw| raw.grace_period.as_ref().map(|at| at.value.0.as_secs());
+    let types = raw.metaverse.types.0.iter();
+    let grace_seconds = types
+        .filter_map(|(name, raw)| Some((name.value.as_str().into(), seconds(raw)?)))
+        .filter(|(_, seconds)| *seconds > 0)
+        .collect();
+    let manifest = Manifest { connectors, rules, compat, grace_seconds };
     check::check(&manifest, &mut findings);
     match findings.has_errors() {
         true => Err(findings.into_sorted()),

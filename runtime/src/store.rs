@@ -14,10 +14,10 @@ use std::collections::BTreeMap;
 use kakehi_engine::connector_space::{CsId, CsObject, MvId};
 use kakehi_engine::export::{AttributeChange, Export};
 use kakehi_engine::metaverse::MvObject;
-use kakehi_engine::object::{AttributeName, ConnectorName};
+use kakehi_engine::object::{AttributeName, ClassName, ConnectorName};
 use kakehi_engine::plan::{Plan, PlanId};
 use kakehi_engine::problem::{Problem, ProblemKind};
-use kakehi_engine::rule::{RuleSet, RulesRecord, RulesetDigest, Touched};
+use kakehi_engine::rule::{Revision, RuleSet, RulesRecord, RulesetDigest};
 use kakehi_engine::time::Timestamp;
 use kakehi_engine::view::{Outcome, View};
 
@@ -58,6 +58,17 @@ impl Staged {
         self.deleted += other.deleted;
         self.held = self.held.or(other.held);
     }
+}
+
+/// What newer rules asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requeued {
+    /// Objects that were looked through, without asking a rule.
+    pub sifted: u64,
+    /// Source and metaverse objects that are to pass their rules.
+    pub evaluate: u64,
+    /// Metaverse objects that are to be resolved anew.
+    pub resolve: u64,
 }
 
 /// How many objects a listing may make vanish (L-43).
@@ -238,9 +249,19 @@ pub trait Store: Send + Sync {
     // --- synchronize
     /// The rules that everything not on a queue was evaluated with; `None` before the first time.
     fn rules_record(&self) -> Result<Option<RulesRecord>, StoreError>;
-    /// From here on objects are evaluated with other rules: notes them and queues what they touch,
-    /// in one step, so that a crash loses neither.
-    fn adopt_rules(&self, record: &RulesRecord, touched: &Touched) -> Result<(), StoreError>;
+    /// From here on objects are evaluated with other rules: notes them and queues what they ask
+    /// for, in one step, so that a crash loses neither. Every object that has a problem is queued
+    /// as well, unless nothing differs.
+    fn adopt_rules(
+        &self,
+        record: &RulesRecord,
+        revision: &Revision<'_>,
+    ) -> Result<Requeued, StoreError>;
+    /// Queues the metaverse objects that nothing has kept since `until`, of one type, to be resolved
+    /// anew.
+    fn queue_orphans(&self, class: &ClassName, until: Timestamp) -> Result<(), StoreError>;
+    /// The next metaverse objects that are to be resolved anew, by id; at most `limit`.
+    fn queued_resolve(&self, limit: usize) -> Result<Vec<MvId>, StoreError>;
     /// The next queued source objects, by connector and id; at most `limit`.
     fn queued_cs(&self, limit: usize) -> Result<Vec<CsId>, StoreError>;
     /// The next queued metaverse objects, first come first served; at most `limit`.

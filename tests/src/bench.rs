@@ -6,6 +6,7 @@ use std::io::{self, BufWriter};
 use std::process::ExitCode;
 
 mod arguments;
+mod change;
 mod end_to_end;
 mod generate;
 mod guests;
@@ -27,6 +28,7 @@ const EXIT_USAGE: u8 = 2;
 const USAGE: &str = "\
 usage: bench gen  [--users N] [--groups N] [--big-group N] [--seed S]
        bench e2e  [--users N] [--groups N] [--rounds R] [--kakehi PATH]
+       bench change [--users N] [--big-group N] [--kakehi PATH]
        bench read --url URL --base DN --filter ATTRIBUTE=VALUE [--attributes A,B]
        bench sink
        bench guests
@@ -44,6 +46,7 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
     let outcome = match command {
         Command::Generate(shape) => print_directory(shape),
         Command::EndToEnd(wanted) => end_to_end::run(&wanted),
+        Command::Change(wanted) => change::run(&wanted),
         Command::Read(request) => reader::run(&request),
         Command::Sink => sink::run(),
         Command::Guests => guests::run(),

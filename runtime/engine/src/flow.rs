@@ -43,6 +43,9 @@ pub enum Kept {
     Flows(Vec<Flow>),
     /// The rule put the object out of its scope, and why.
     Skipped(String),
+    /// Of a target object: values that were contributed to merged attributes, are not any more, and
+    /// are still there. Never the answer of a rule.
+    Withdrawn(Vec<Flow>),
 }
 
 /// What one rule is shown of one object: exactly its contract (G-06).

@@ -13,6 +13,7 @@ use crate::joined::Joined;
 use crate::object::{Anchor, AttributeMap, Value};
 use crate::problem::{Problem, ProblemKind};
 use crate::rule::{Direction, LinkType, RuleId, RuleSet, RuleTag};
+use crate::time::Timestamp;
 use crate::view::{CsUpdate, IndexKey, Outcome, Phase, View};
 
 /// Evaluates source objects.
@@ -20,10 +21,16 @@ use crate::view::{CsUpdate, IndexKey, Outcome, Phase, View};
 /// Takes: ids of queued source objects, any number. Gives: everything that changes; every id of
 /// `ids` is done, whatever became of it, or queued anew. Errors: none; one object's failure is a
 /// problem of that object.
-pub fn inbound(view: &dyn View, ids: &[CsId], rules: &RuleSet, modules: &dyn Rules) -> Outcome {
+pub fn inbound(
+    view: &dyn View,
+    ids: &[CsId],
+    rules: &RuleSet,
+    modules: &dyn Rules,
+    now: Timestamp,
+) -> Outcome {
     let mut pass = Pass {
         rules,
-        joined: Joined::new(view, rules),
+        joined: Joined::new(view, rules, now),
         outcome: Outcome { done_cs: ids.to_vec(), ..Outcome::default() },
         turns: BTreeMap::new(),
     };
@@ -46,6 +53,28 @@ pub fn inbound(view: &dyn View, ids: &[CsId], rules: &RuleSet, modules: &dyn Rul
         pass.outcome.problems.push((Phase::Inbound, object.id.0, problems.into_iter().collect()));
     }
     pass.finish()
+}
+
+/// Resolves metaverse objects anew, of whose sources nothing has changed: other rules rank what
+/// they said otherwise, or the grace of one that nothing keeps is over. No module is asked.
+///
+/// Takes: ids of metaverse objects, any number. Gives: everything that changes.
+pub fn resolve(view: &dyn View, ids: &[MvId], rules: &RuleSet, now: Timestamp) -> Outcome {
+    let mut outcome = Outcome { done_resolve: ids.to_vec(), ..Outcome::default() };
+    let mut joined = Joined::new(view, rules, now);
+    for mv in ids {
+        if joined.class(*mv).is_none() {
+            continue;
+        }
+        outcome.counters.resolved += 1;
+        for (_, woken) in joined.settle(*mv) {
+            outcome.dirty_cs.extend(woken.iter().map(|object| object.id));
+        }
+    }
+    let (updates, touched) = joined.finish();
+    outcome.mv = updates;
+    outcome.dirty_mv.extend(touched);
+    outcome
 }
 
 /// Place in the order of evaluation: connectors by index, objects by anchor (11.10).
@@ -192,9 +221,7 @@ impl Pass<'_> {
     fn find(&mut self, object: &CsObject, id: RuleId) -> Result<Option<Link>, Problem> {
         let rule = self.rules.rule(id);
         let joined = &self.joined;
-        let found = join::find(&rule.join, &object.attributes, |key| {
-            joined.candidates(key, &rule.mv_class)
-        });
+        let found = join::find(&rule.join, &object.attributes, |key| joined.candidates(key, rule));
         let (mv, origin) = match found {
             Match::One(mv) => {
                 let linked = self.joined.linked_from(mv, &object.connector);
@@ -251,13 +278,12 @@ impl Pass<'_> {
         let class = after.and_then(|mv| self.joined.class(mv));
         contributions.retain(|contribution| {
             let rule = self.rules.by_tag(&contribution.rule).map(|id| self.rules.rule(id));
-            rule.is_some_and(|rule| class.as_ref() == Some(&rule.mv_class))
+            rule.is_some_and(|rule| class.as_ref().is_some_and(|class| rule.is_about(class)))
         });
-        if link != object.link || contributions != object.contributions || link.is_none() {
-            self.change(object, link, contributions, waiting);
+        if link == object.link && contributions == object.contributions && link.is_some() {
+            return;
         }
-        // Also of an object that is as it was: the rules may rank what it says otherwise than
-        // before.
+        self.change(object, link, contributions, waiting);
         if let Some(mv) = after {
             self.settle(mv);
         }

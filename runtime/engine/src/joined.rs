@@ -8,7 +8,8 @@ use crate::connector_space::{CsId, CsObject, MvId};
 use crate::metaverse::{MvAttribute, MvObject, Winner};
 use crate::object::{AttributeName, ClassName, ConnectorName};
 use crate::precedence::{self, Resolution};
-use crate::rule::{LinkType, RuleSet};
+use crate::rule::{LinkType, Rule, RuleSet};
+use crate::time::Timestamp;
 use crate::view::{IndexKey, LinkedObject, MvUpdate, View};
 
 /// One metaverse object in work.
@@ -27,6 +28,7 @@ struct Work {
 pub(crate) struct Joined<'a> {
     view: &'a dyn View,
     rules: &'a RuleSet,
+    now: Timestamp,
     work: RefCell<BTreeMap<MvId, Work>>,
     /// Source objects as this pass left them, and those that had to be read.
     sources: BTreeMap<CsId, CsObject>,
@@ -40,10 +42,11 @@ pub(crate) struct Joined<'a> {
 // === impl Joined ===
 
 impl<'a> Joined<'a> {
-    pub fn new(view: &'a dyn View, rules: &'a RuleSet) -> Self {
+    pub fn new(view: &'a dyn View, rules: &'a RuleSet, now: Timestamp) -> Self {
         Self {
             view,
             rules,
+            now,
             work: RefCell::default(),
             sources: BTreeMap::new(),
             index: BTreeMap::new(),
@@ -93,7 +96,8 @@ impl<'a> Joined<'a> {
     pub fn create(&mut self, class: &ClassName) -> MvId {
         let id = self.next;
         self.next = MvId(id.0 + 1);
-        let now = MvObject { id, class: class.clone(), attributes: BTreeMap::new(), alive: false };
+        let (class, attributes) = (class.clone(), BTreeMap::new());
+        let now = MvObject { id, class, attributes, alive: false, orphaned: None };
         let (indexed, keys) = (BTreeSet::new(), BTreeSet::new());
         let work = Work { before: None, indexed, now, links: vec![], keys, vacated: false };
         self.work.borrow_mut().insert(id, work);
@@ -112,8 +116,8 @@ impl<'a> Joined<'a> {
         self.work.borrow().get(&mv).map_or_else(BTreeSet::new, |work| work.keys.clone())
     }
 
-    /// Metaverse objects of a type with this key.
-    pub fn candidates(&self, key: &IndexKey, class: &ClassName) -> BTreeSet<MvId> {
+    /// Metaverse objects with this key that a rule is about.
+    pub fn candidates(&self, key: &IndexKey, rule: &Rule) -> BTreeSet<MvId> {
         let mut found: BTreeSet<MvId> = self.view.join_candidates(key).into_iter().collect();
         found.extend(self.index.get(key).into_iter().flatten());
         for id in &found {
@@ -122,7 +126,8 @@ impl<'a> Joined<'a> {
         let work = self.work.borrow();
         // The view's index may be older than what this pass did.
         found.retain(|id| {
-            work.get(id).is_some_and(|work| work.now.class == *class && work.keys.contains(key))
+            work.get(id)
+                .is_some_and(|work| rule.is_about(&work.now.class) && work.keys.contains(key))
         });
         found
     }
@@ -167,12 +172,13 @@ impl<'a> Joined<'a> {
             rules.connector(&object.connector).map_or(u32::MAX, |connector| connector.order)
         };
         objects.sort_by(|a, b| (order(a), &a.anchor).cmp(&(order(b), &b.anchor)));
-        work.now.alive = objects.iter().any(|object| keeps(object, rules));
-        work.now.attributes = if work.now.alive {
-            resolve(&objects, &work.now.attributes, rules)
-        } else {
-            BTreeMap::new()
-        };
+        let kept = objects.iter().any(|object| keeps(object, rules));
+        work.live_on(kept, rules, self.now);
+        if kept {
+            work.now.attributes = resolve(&objects, &work.now.attributes, rules);
+        } else if !work.now.alive {
+            work.now.attributes = BTreeMap::new();
+        }
         let join_attributes = self
             .join_attributes
             .entry(work.now.class.clone())
@@ -251,6 +257,22 @@ impl<'a> Joined<'a> {
         for object in self.view.cs_objects(&missing) {
             self.sources.insert(object.id, object);
         }
+    }
+}
+
+// === impl Work ===
+
+impl Work {
+    /// An object that nothing keeps lives on for the grace period of its type, with the values it
+    /// had (P-13). One that never was anything else has nothing to live on with.
+    fn live_on(&mut self, kept: bool, rules: &RuleSet, now: Timestamp) {
+        let grace = rules.grace_seconds.get(&self.now.class).copied().unwrap_or(0);
+        let known = self.before.as_ref().is_some_and(|before| before.alive);
+        self.now.orphaned = match kept {
+            false if grace > 0 && known => self.now.orphaned.or(Some(now)),
+            _ => None,
+        };
+        self.now.alive = kept || self.now.orphaned.is_some_and(|since| now < since.plus(grace));
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::connector_space::{CsId, MvId};
 use crate::object::{AttributeName, ClassName, Value};
 use crate::rule::RuleTag;
+use crate::time::Timestamp;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct MvObject {
@@ -14,6 +15,8 @@ pub struct MvObject {
     /// Whether some link still keeps it (provisioning.md 11.3). One that nothing keeps has no
     /// attributes any more and is taken down by the next outbound pass.
     pub alive: bool,
+    /// Since when nothing keeps it, while it lives on for its period of grace (P-13).
+    pub orphaned: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

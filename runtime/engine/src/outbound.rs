@@ -205,7 +205,7 @@ impl<'a> Pass<'a> {
         let in_scope: Vec<RuleId> = self
             .rules
             .of(Direction::Outbound, &self.target.name)
-            .filter(|(_, rule)| rule.mv_class == object.class && rule.scope.holds(attributes))
+            .filter(|(_, rule)| rule.is_about(&object.class) && rule.scope.holds(attributes))
             .map(|(id, _)| id)
             .collect();
         if in_scope.iter().any(|id| join::can_link(self.rules.rule(*id))) {
@@ -403,7 +403,7 @@ impl<'a> Pass<'a> {
         if target.link.is_none() {
             outcome.repoint_mv.push(mv.id);
         }
-        let contributions = desired.with_leftovers(contributions, self.rules);
+        let contributions = desired.with_leftovers(contributions, &target, self.rules);
         let link = Some(link);
         if target.link != link
             || target.contributions != contributions

@@ -72,7 +72,8 @@ pub(crate) fn resolve(
     }
 }
 
-fn same(a: &Value, b: &Value, merge: Merge) -> bool {
+/// Whether two values are one in an attribute that is merged like this.
+pub(crate) fn same(a: &Value, b: &Value, merge: Merge) -> bool {
     match (a, b) {
         (Value::Text(a), Value::Text(b)) if merge == Merge::MergeCaseInsensitive => {
             a.to_lowercase() == b.to_lowercase()

@@ -5,12 +5,14 @@
 
 mod digest;
 mod record;
+mod revision;
 mod threshold;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-pub use self::record::{RuleMark, RulesRecord, Touched};
+pub use self::record::{RuleMark, RulesRecord};
+pub use self::revision::{Need, Revision};
 pub use self::threshold::{Limit, Measure, Thresholds};
 use crate::object::{AttributeName, ClassName, ConnectorName, Value};
 use crate::scope::Scope;
@@ -163,7 +165,7 @@ pub struct Rule {
     pub connector: ConnectorName,
     /// Object type on the connector's side.
     pub cs_class: ClassName,
-    /// Object type in the metaverse.
+    /// Object type in the metaverse; [`ANY_CLASS`] for all of them.
     pub mv_class: ClassName,
     /// Lower wins (R6); unique in its direction.
     pub precedence: u32,
@@ -177,6 +179,10 @@ pub struct Rule {
     pub parameters: BTreeMap<String, String>,
     pub module: ModuleIdentity,
 }
+
+/// The metaverse type of rules that are about every type, such as one that joins foreign security
+/// principals to whatever they stand for.
+pub const ANY_CLASS: &str = "*";
 
 /// Whether a connector is read, written, or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,14 +245,32 @@ pub struct RuleSet {
     /// In order of direction, precedence, connector order. `RuleId` is the index.
     pub rules: Vec<Rule>,
     pub compat: Compat,
+    /// How many seconds an object of a metaverse type lives on without a link that keeps it
+    /// (P-13); types that are not named die at once.
+    pub grace_seconds: BTreeMap<ClassName, u64>,
+}
+
+// === impl Rule ===
+
+impl Rule {
+    /// Whether it speaks of metaverse objects of this type.
+    pub fn is_about(&self, mv_class: &ClassName) -> bool {
+        self.mv_class == *mv_class || self.mv_class.as_str() == ANY_CLASS
+    }
 }
 
 // === impl RuleSet ===
 
 impl RuleSet {
     /// A rule set that knows its digest. Connectors and rules in their orders.
-    pub fn new(connectors: Vec<Connector>, rules: Vec<Rule>, compat: Compat) -> Self {
-        let mut set = Self { digest: RulesetDigest(String::new()), connectors, rules, compat };
+    pub fn new(
+        connectors: Vec<Connector>,
+        rules: Vec<Rule>,
+        compat: Compat,
+        grace_seconds: BTreeMap<ClassName, u64>,
+    ) -> Self {
+        let digest = RulesetDigest(String::new());
+        let mut set = Self { digest, connectors, rules, compat, grace_seconds };
         set.digest = digest::of(&set);
         set
     }
@@ -262,6 +286,11 @@ impl RuleSet {
 
     pub fn connector(&self, name: &ConnectorName) -> Option<&Connector> {
         self.connectors.iter().find(|connector| connector.name == *name)
+    }
+
+    /// In their order.
+    pub fn sources(&self) -> impl Iterator<Item = &Connector> {
+        self.connectors.iter().filter(|connector| connector.kind == ConnectorKind::Source)
     }
 
     pub fn targets(&self) -> impl Iterator<Item = &Connector> {
@@ -309,7 +338,7 @@ impl RuleSet {
     pub fn join_attributes(&self, mv_class: &ClassName) -> BTreeSet<(AttributeName, bool)> {
         self.rules
             .iter()
-            .filter(|rule| rule.direction == Direction::Inbound && rule.mv_class == *mv_class)
+            .filter(|rule| rule.direction == Direction::Inbound && rule.is_about(mv_class))
             .flat_map(|rule| rule.join.iter().flatten())
             .map(|clause| (clause.mv.clone(), clause.case_sensitive))
             .collect()

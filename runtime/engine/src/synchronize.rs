@@ -8,11 +8,14 @@
 //! tests scope, asks the rules, joins or provisions, and resolves who wins each attribute.
 //! Metaverse objects that changed by it are queued in turn, and [`outbound`] takes some of those:
 //! it decides which target object each should have, what that should hold, and stages the
-//! difference to what the target is known to hold. When both queues are empty, the pending exports
+//! difference to what the target is known to hold. When the queues are empty, the pending exports
 //! are the plan.
 //!
-//! Both are functions of what a [`View`](crate::view::View) shows; what they want written is their
+//! Where rules only rank otherwise what was said, [`resolve`] does what [`inbound`] does last, and
+//! asks no rule. What newer rules ask for says [`Revision`](crate::rule::Revision).
+//!
+//! All are functions of what a [`View`](crate::view::View) shows; what they want written is their
 //! [`Outcome`](crate::view::Outcome). So a dry run is a run whose outcomes land in a copy.
 
-pub use crate::inbound::inbound;
+pub use crate::inbound::{inbound, resolve};
 pub use crate::outbound::outbound;

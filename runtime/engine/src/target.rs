@@ -1,13 +1,17 @@
 //! What a target object should hold, and the export that brings it there.
 
+mod merged;
+
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::merged::Merged;
 use crate::connector_space::{CsId, CsObject, MvId, Presence};
 use crate::export::{AttributeChange, Export, ExportOp};
 use crate::flow::{Kept, RuleContribution};
 use crate::object::{AttributeName, ClassName, Value};
 use crate::precedence::{self, Contributor, Resolution};
-use crate::rule::{OnScopeExit, RuleId, RuleSet, RuleTag, TargetClass, ValueType};
+use crate::rule::{Merge, OnScopeExit, RuleId, RuleSet, RuleTag, TargetClass, ValueType};
 
 /// What rules want of one target object.
 #[derive(Debug, Default)]
@@ -17,6 +21,8 @@ pub(crate) struct Desired {
     attributes: BTreeMap<AttributeName, Vec<Value>>,
     /// The rule that decided each of them.
     by: BTreeMap<AttributeName, RuleTag>,
+    /// Managed attributes that others may write as well.
+    merged: BTreeMap<AttributeName, Merged>,
     /// What rules said that left scope, as long as the target holds a value of it that is to be
     /// cleared.
     leftovers: Vec<RuleContribution>,
@@ -50,54 +56,63 @@ impl Desired {
             }
             let merge = precedence::merge_of(name, &contributors, rules);
             let form = |values: &[Value], _: &CsObject| values.to_vec();
-            let resolution = precedence::resolve(&contributors, merge, form);
-            let decided = match &resolution {
-                Resolution::Keep => None,
-                Resolution::Remove => contributors.first(),
-                Resolution::Values { winner, .. } => contributors.get(*winner),
+            let (said, winner) = match precedence::resolve(&contributors, merge, form) {
+                Resolution::Keep => continue,
+                Resolution::Remove => (vec![], None),
+                Resolution::Values { values, winner } => (values, Some(winner)),
             };
-            desired.by.extend(
-                decided.map(|decided| (name.clone(), rules.rule(decided.rule).tag.clone())),
-            );
-            match resolution {
-                Resolution::Keep => {}
-                Resolution::Remove => {
-                    desired.attributes.insert(name.clone(), vec![]);
-                }
-                Resolution::Values { values, winner } => {
-                    let values = fit(values, name, class).map_err(|message| Misfit {
-                        rule: contributors[winner].rule,
-                        attribute: name.clone(),
-                        message,
-                    })?;
-                    desired.attributes.insert(name.clone(), values);
-                }
+            let decided = rules.rule(contributors[winner.unwrap_or(0)].rule).tag.clone();
+            desired.by.insert(name.clone(), decided);
+            let values = fit(said.clone(), name, class).map_err(|message| Misfit {
+                rule: contributors[winner.unwrap_or(0)].rule,
+                attribute: name.clone(),
+                message,
+            })?;
+            if merge == Merge::Update {
+                desired.attributes.insert(name.clone(), values);
+            } else {
+                let speaks = |rule: &_| merged::speaks(rule, contributions, rules);
+                let merged = Merged::of(object, name, merge, (&said, values), class, speaks);
+                desired.merged.insert(name.clone(), merged);
             }
         }
-        desired.clear_left(object, contributions, rules);
+        desired.clear_left(object, contributions, class, rules);
         desired.revive(object, class);
         Ok(desired)
     }
 
     /// Values of rules that left scope and asked for them to be cleared (11.5 step 5).
-    fn clear_left(&mut self, object: &CsObject, now: &[RuleContribution], rules: &RuleSet) {
-        let written: BTreeSet<AttributeName> = self.attributes.keys().cloned().collect();
+    fn clear_left(
+        &mut self,
+        object: &CsObject,
+        now: &[RuleContribution],
+        class: &TargetClass,
+        rules: &RuleSet,
+    ) {
+        let written: BTreeSet<AttributeName> =
+            self.attributes.keys().chain(self.merged.keys()).cloned().collect();
         for kept in &object.contributions {
             let in_scope = now
                 .iter()
                 .any(|other| other.rule == kept.rule && matches!(other.outcome, Kept::Flows(_)));
-            let clears = rules
-                .by_tag(&kept.rule)
-                .is_some_and(|id| rules.rule(id).on_scope_exit == OnScopeExit::Clear);
+            let Some(rule) = rules.by_tag(&kept.rule).map(|id| rules.rule(id)) else { continue };
             let Kept::Flows(flows) = &kept.outcome else { continue };
-            if in_scope || !clears {
+            if in_scope || rule.on_scope_exit != OnScopeExit::Clear {
                 continue;
             }
-            let held: Vec<&AttributeName> = flows
+            let merge = |name: &AttributeName| {
+                rule.contract.writes.get(name).map_or(Merge::Update, |policy| policy.merge)
+            };
+            let (held, merged): (Vec<&AttributeName>, Vec<_>) = flows
                 .iter()
                 .map(|flow| &flow.attribute)
                 .filter(|name| object.attributes.contains_key(*name) && !written.contains(*name))
-                .collect();
+                .partition(|name| merge(name) == Merge::Update);
+            for name in merged {
+                let merged = Merged::of(object, name, merge(name), (&[], vec![]), class, |_| true);
+                self.merged.entry(name.clone()).or_insert(merged);
+                self.by.entry(name.clone()).or_insert_with(|| kept.rule.clone());
+            }
             if !held.is_empty() {
                 self.by.extend(held.iter().map(|name| ((*name).clone(), kept.rule.clone())));
                 self.attributes.extend(held.into_iter().map(|name| (name.clone(), vec![])));
@@ -111,20 +126,22 @@ impl Desired {
     pub fn with_leftovers(
         &self,
         mut now: Vec<RuleContribution>,
+        object: &CsObject,
         rules: &RuleSet,
     ) -> Vec<RuleContribution> {
-        if self.leftovers.is_empty() {
-            return now;
+        if !self.leftovers.is_empty() {
+            now.retain(|other| !self.leftovers.iter().any(|left| left.rule == other.rule));
+            now.extend(self.leftovers.iter().cloned());
+            now.sort_by_key(|contribution| rules.by_tag(&contribution.rule));
         }
-        now.retain(|other| !self.leftovers.iter().any(|left| left.rule == other.rule));
-        now.extend(self.leftovers.iter().cloned());
-        now.sort_by_key(|contribution| rules.by_tag(&contribution.rule));
+        now.extend(self.still_withdrawing(object));
         now
     }
 
     /// Metaverse objects that the object is to refer to.
     pub fn referenced(&self) -> impl Iterator<Item = MvId> {
-        self.attributes.values().flatten().filter_map(|value| match value {
+        let merged = self.merged.values().flat_map(Merged::referenced);
+        self.attributes.values().flatten().chain(merged).filter_map(|value| match value {
             Value::Reference(id) => id.parse().ok().map(MvId),
             _ => None,
         })
@@ -133,19 +150,9 @@ impl Desired {
     /// Turns references to metaverse objects into references to their places at the target. Those
     /// that have none there are left out. Gives their number.
     pub fn resolve(&mut self, homes: &BTreeMap<MvId, CsId>) -> u64 {
-        let mut omitted = 0;
-        for values in self.attributes.values_mut() {
-            values.retain_mut(|value| {
-                let Value::Reference(id) = value else { return true };
-                let home = id.parse().ok().and_then(|id| homes.get(&MvId(id)));
-                match home {
-                    Some(home) => *id = home.0.to_string(),
-                    None => omitted += 1,
-                }
-                home.is_some()
-            });
-        }
-        omitted
+        let plain = self.attributes.values_mut().map(|values| to_homes(values, homes));
+        let merged = self.merged.values_mut().map(|merged| merged.resolve(homes));
+        plain.chain(merged).sum()
     }
 
     /// An object that was taken out of service by us and is wanted again is enabled, also where no
@@ -167,14 +174,18 @@ impl Desired {
         not_persisted: &BTreeSet<(ClassName, AttributeName)>,
         mv: MvId,
     ) -> Option<Export> {
-        let mut changes: Vec<AttributeChange> = vec![];
-        for (name, wanted) in &self.attributes {
-            if not_persisted.contains(&(object.class.clone(), name.clone())) {
-                continue;
-            }
-            let held = object.attributes.get(name).map_or(&[][..], Vec::as_slice);
-            changes.extend(change(name, held, wanted, class));
-        }
+        let held =
+            |name: &AttributeName| object.attributes.get(name).map_or(&[][..], Vec::as_slice);
+        let plain =
+            self.attributes.iter().map(|(name, wanted)| (name, Cow::Borrowed(wanted.as_slice())));
+        let merged =
+            self.merged.iter().map(|(name, merged)| (name, Cow::Owned(merged.wanted(held(name)))));
+        let mut changes: Vec<AttributeChange> = plain
+            .chain(merged)
+            .filter(|(name, _)| !not_persisted.contains(&(object.class.clone(), (*name).clone())))
+            .filter_map(|(name, wanted)| change(name, held(name), &wanted, class))
+            .collect();
+        changes.sort_by(|a, b| a.attribute.cmp(&b.attribute));
         let adds = object.presence == Presence::ExportOnly;
         if changes.is_empty() && !adds {
             return None;
@@ -197,17 +208,34 @@ impl Desired {
     }
 }
 
+/// A reference to a metaverse object as one to its place at the target; any other value as it is.
+fn home(value: Value, homes: &BTreeMap<MvId, CsId>) -> Option<Value> {
+    let Value::Reference(id) = &value else { return Some(value) };
+    let home = homes.get(&MvId(id.parse().ok()?))?;
+    Some(Value::Reference(home.0.to_string()))
+}
+
+/// As [`home`] for all of them. Gives the number of those that have none and were left out.
+fn to_homes(values: &mut Vec<Value>, homes: &BTreeMap<MvId, CsId>) -> u64 {
+    let before = values.len();
+    *values = std::mem::take(values).into_iter().filter_map(|value| home(value, homes)).collect();
+    (before - values.len()) as u64
+}
+
 /// Brings values into the types of the target: only lossless conversions (rules.md 3.1).
 fn fit(
     values: Vec<Value>,
     name: &AttributeName,
     class: &TargetClass,
 ) -> Result<Vec<Value>, String> {
-    let kind = class.types.get(name).copied().unwrap_or(ValueType::Text);
     if values.len() > 1 && !class.multi_valued.contains(name) {
         return Err(format!("{} values for an attribute that takes one", values.len()));
     }
-    values.into_iter().map(|value| convert(value, kind)).collect()
+    values.into_iter().map(|value| convert(value, kind_of(name, class))).collect()
+}
+
+fn kind_of(name: &AttributeName, class: &TargetClass) -> ValueType {
+    class.types.get(name).copied().unwrap_or(ValueType::Text)
 }
 
 /// Apply-once flows count only for an object that is still to be created (11.5 step 7).
@@ -529,7 +557,7 @@ mod tests {
             let object = CsObject { contributions: vec![left.clone()], ..holding(held) };
             let rules = clears(exit);
             let desired = Desired::of(&object, &now, &class(), &rules).unwrap();
-            let remembered = desired.with_leftovers(now.to_vec(), &rules);
+            let remembered = desired.with_leftovers(now.to_vec(), &object, &rules);
             assert_eq!(remembered.contains(&left), cleared);
             assert_eq!(export_of(&object, &now, &rules, &[]).is_some(), cleared);
         }

@@ -83,7 +83,8 @@ pub fn rule_set(kind: ConnectorKind, rules: Vec<Rule>) -> RuleSet {
         thresholds: Thresholds::default(),
     };
     let (digest, compat) = (RulesetDigest("test".into()), Compat::default());
-    RuleSet { digest, connectors: vec![connector], rules, compat }
+    let (connectors, grace_seconds) = (vec![connector], BTreeMap::new());
+    RuleSet { digest, connectors, rules, compat, grace_seconds }
 }
 
 /// Lets a rule write these attributes.

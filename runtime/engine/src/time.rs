@@ -13,6 +13,16 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
+    /// So many seconds later.
+    pub const fn plus(self, seconds: u64) -> Self {
+        Self(self.0.saturating_add_unsigned(seconds.saturating_mul(1000)))
+    }
+
+    /// So many seconds earlier.
+    pub const fn minus(self, seconds: u64) -> Self {
+        Self(self.0.saturating_sub_unsigned(seconds.saturating_mul(1000)))
+    }
+
     /// RFC 3339 in UTC, with seconds: `2026-04-01T00:00:00Z`.
     pub fn rfc3339(self) -> String {
         let seconds = self.unix_seconds();

@@ -129,6 +129,8 @@ pub enum Phase {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     pub evaluated: u64,
+    /// Metaverse objects resolved anew without asking any rule.
+    pub resolved: u64,
     /// Module calls per rule.
     pub calls: BTreeMap<RuleTag, u64>,
     /// Objects whose call failed, per rule: for the circuit breaker.
@@ -142,6 +144,7 @@ pub struct Counters {
 impl Counters {
     pub fn add(&mut self, other: &Self) {
         self.evaluated += other.evaluated;
+        self.resolved += other.resolved;
         self.reused += other.reused;
         self.omitted_references += other.omitted_references;
         for (tag, calls) in &other.calls {
@@ -168,6 +171,7 @@ pub struct Outcome {
     /// To be taken off the queues: what this pass has dealt with.
     pub done_cs: Vec<CsId>,
     pub done_mv: Vec<MvId>,
+    pub done_resolve: Vec<MvId>,
     /// To be put on the queues, after the taking off.
     pub dirty_cs: BTreeSet<CsId>,
     pub dirty_mv: BTreeSet<MvId>,

@@ -109,7 +109,9 @@ fn overheard(
     match wanted.direction {
         Direction::Inbound => {
             for object in explained.objects.iter().filter(|object| is_source(object, rules)) {
-                synchronize::inbound(&forgetful, &[object.id], rules, &recorder);
+                // What the rule is asked does not depend on the instant.
+                let now = Timestamp::default();
+                synchronize::inbound(&forgetful, &[object.id], rules, &recorder, now);
                 let heard = recorder.heard.take();
                 let connector = object.connector.as_str();
                 let on =

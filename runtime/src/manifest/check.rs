@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kakehi_engine::rule::{Direction, LinkType};
+use kakehi_engine::rule::{ANY_CLASS, Direction, LinkType};
 use kakehi_engine::scope::{Operator, Scope};
 
-use super::codes::{NO_ANCHOR, NO_KEEPER, NOT_YET, SAME_NAME, SAME_PRECEDENCE, UNKNOWN_TYPE};
+use super::codes::{
+    ANY_TYPE_JOINS, NO_ANCHOR, NO_KEEPER, SAME_NAME, SAME_PRECEDENCE, UNKNOWN_TYPE,
+};
 use super::raw::ManifestRaw;
 use super::{Manifest, ManifestRule};
 use crate::config::finding::Findings;
@@ -20,21 +22,19 @@ pub(super) fn check(manifest: &Manifest, findings: &mut Findings) {
 
 /// Notes metaverse types that rules name and the manifest does not, where it names any.
 pub(super) fn types(raw: &ManifestRaw, rules: &[ManifestRule], findings: &mut Findings) {
-    for (name, mv_type) in &raw.metaverse.types.0 {
-        if let Some(grace) = mv_type.grace_period.as_ref().filter(|grace| !grace.value.0.is_zero())
-        {
-            let message = format_args!("`grace_period` of `{}` is `{}`", name.value, grace.value);
-            findings
-                .error(NOT_YET, message)
-                .at(grace.mark)
-                .hint("only `0s` is possible; others come with a later version");
-        }
-    }
     let known: BTreeSet<&str> =
         raw.metaverse.types.0.iter().map(|(name, _)| name.value.as_str()).collect();
     let mut told = BTreeSet::new();
     for ManifestRule { draft, .. } in rules {
-        let unknown = !known.is_empty() && !known.contains(draft.mv_class.as_str());
+        let any = draft.mv_class == ANY_CLASS;
+        if any && (draft.link != LinkType::Join || draft.join.is_empty()) {
+            let message = "a rule about every metaverse type can only join";
+            draft
+                .spot()
+                .error(findings, ANY_TYPE_JOINS, message, draft.origin.mark)
+                .hint("give it `link: join` and `join`, or name one type");
+        }
+        let unknown = !any && !known.is_empty() && !known.contains(draft.mv_class.as_str());
         if unknown && told.insert(&draft.origin.mark) {
             let message = format_args!("unknown metaverse type `{}`", draft.mv_class);
             draft
@@ -88,7 +88,8 @@ fn keepers(rules: &[ManifestRule], findings: &mut Findings) {
         let keeps = |other: &ManifestRule| {
             other.draft.mv_class == *mv_class && other.draft.link != LinkType::Join
         };
-        if told.insert(mv_class) && !inbound().any(keeps) {
+        let some = mv_class != ANY_CLASS;
+        if some && told.insert(mv_class) && !inbound().any(keeps) {
             let message = format_args!("no rule creates or keeps objects of the type `{mv_class}`");
             rule.draft
                 .spot()

@@ -37,6 +37,7 @@ pub(super) const CANNOT_DISABLE: &str = "K0330";
 pub(super) const NOT_YET: &str = "K0331";
 pub(super) const CONFIG_FORM: &str = "K0332";
 pub(super) const LIMIT: &str = "K0333";
+pub(super) const ANY_TYPE_JOINS: &str = "K0334";
 
 /// Step 9 of loading a rule (rules.md 5.2).
 pub(super) const CASE_FAILED: &str = "K0512";

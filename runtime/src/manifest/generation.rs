@@ -87,7 +87,7 @@ pub fn load(
     if failed {
         return Err(all);
     }
-    let rules = RuleSet::new(connectors, rules, manifest.compat);
+    let rules = RuleSet::new(connectors, rules, manifest.compat, manifest.grace_seconds);
     let modules = kakehi_host::Generation::new(loaded);
     Ok((Generation { rules: Arc::new(rules), modules }, all))
 }

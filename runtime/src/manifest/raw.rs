@@ -79,7 +79,7 @@ pub(super) struct MetaverseRaw {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct MvTypeRaw {
-    /// How long an object stays without a link that keeps it; only `0s` for now.
+    /// How long an object stays, with its values, without a link that keeps it.
     pub grace_period: Option<At<Span>>,
 }
 
@@ -109,7 +109,8 @@ pub(super) struct RuleRaw {
     pub direction: DirectionRaw,
     /// Object type that is read: of the connector (inbound) or of the metaverse (outbound).
     pub from: At<String>,
-    /// Object type that is written: of the metaverse (inbound) or of the connector (outbound).
+    /// Object type that is written: of the metaverse (inbound, `*` for any that is joined) or of the
+    /// connector (outbound).
     pub to: At<String>,
     pub link: LinkRaw,
     /// Groups of clauses: one group must hold, and in it every clause.

@@ -148,6 +148,9 @@ fn object_json(object: &CsObject, rules: &RuleSet) -> Json {
                     "rule": contribution.rule.to_string(), "in_scope": false, "known": known,
                     "reason": why,
                 }),
+                Kept::Withdrawn(_) => json!({
+                    "rule": contribution.rule.to_string(), "withdrawing": true, "known": known,
+                }),
             }
         })
         .collect();

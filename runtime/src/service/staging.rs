@@ -80,7 +80,7 @@ pub(crate) fn switch(
     }
     staging.switch(on);
     metrics::staging(staging.configured(world.config.run.staging).is_on());
-    tracing::warn!(event_id = "SV030", on, "staging mode was switched");
+    tracing::warn!(event_id = "SV022", on, "staging mode was switched");
     Ok(())
 }
 

@@ -173,6 +173,7 @@ fn person(id: i64, mail: &str) -> MvUpdate {
             class: "person".into(),
             attributes: BTreeMap::from([("mail".into(), mail_attribute)]),
             alive: true,
+            orphaned: None,
         },
         keys: vec![IndexKey { scope: "mail~".into(), value: mail.into() }],
     }

@@ -26,6 +26,7 @@ mod references;
 mod repetition;
 mod rules;
 mod schema;
+mod sift;
 mod stage;
 mod target;
 mod view;
@@ -36,10 +37,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kakehi_engine::connector_space::{CsId, MvId};
 use kakehi_engine::export::Export;
-use kakehi_engine::object::{AttributeName, ConnectorName};
+use kakehi_engine::object::{AttributeName, ClassName, ConnectorName};
 use kakehi_engine::plan::{Plan, PlanId};
 use kakehi_engine::problem::Problem;
-use kakehi_engine::rule::{RuleSet, RulesRecord, RulesetDigest, Touched};
+use kakehi_engine::rule::{Revision, RuleSet, RulesRecord, RulesetDigest};
 use kakehi_engine::time::Timestamp;
 use kakehi_engine::view::Outcome;
 
@@ -48,9 +49,9 @@ use self::listing::Listings;
 use self::names::Names;
 use crate::edge::{Batch, RemoteObject, SourceState};
 use crate::store::{
-    CheckedView, Decision, Due, Explained, ObjectLabel, PendingExport, Repeated, Repetition, RunId,
-    RunRecord, Sent, Settlement, ShrinkLimit, Staged, StagingMode, Store, StoreError, Totals,
-    Trail, Troubles, Wave,
+    CheckedView, Decision, Due, Explained, ObjectLabel, PendingExport, Repeated, Repetition,
+    Requeued, RunId, RunRecord, Sent, Settlement, ShrinkLimit, Staged, StagingMode, Store,
+    StoreError, Totals, Trail, Troubles, Wave,
 };
 
 /// See [`SqliteStore::open`], [`SqliteStore::open_read_only`] and [`SqliteStore::snapshot`].
@@ -151,9 +152,21 @@ impl Store for SqliteStore {
     fn adopt_rules(
         &self,
         record: &RulesRecord,
-        touched: &Touched,
+        revision: &Revision<'_>,
+    ) -> std::result::Result<Requeued, StoreError> {
+        self.write("note the rules in", |db| rules::adopt(db, record, revision))
+    }
+
+    fn queue_orphans(
+        &self,
+        class: &ClassName,
+        until: Timestamp,
     ) -> std::result::Result<(), StoreError> {
-        self.write("note the rules in", |db| rules::adopt(db, record, touched))
+        self.write("queue orphans of", |db| sift::queue_orphans(db, class, until))
+    }
+
+    fn queued_resolve(&self, limit: usize) -> std::result::Result<Vec<MvId>, StoreError> {
+        self.read("read the queue of", |db| commit::queued_resolve(db, limit))
     }
 
     fn queued_cs(&self, limit: usize) -> std::result::Result<Vec<CsId>, StoreError> {

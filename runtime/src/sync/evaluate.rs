@@ -1,7 +1,11 @@
 //! Draining the queues through the engine, batch by batch, each batch one transaction.
 
-use kakehi_engine::rule::{RulesRecord, Touched};
+use std::collections::BTreeSet;
+
+use kakehi_engine::object::ClassName;
+use kakehi_engine::rule::{Revision, RulesRecord};
 use kakehi_engine::synchronize;
+use kakehi_engine::time::Timestamp;
 use kakehi_engine::view::Outcome;
 
 use crate::store::{StoreError, Totals};
@@ -23,12 +27,8 @@ const PASSES_MAX: u64 = 50;
 pub(crate) fn evaluate(parts: &Parts<'_>, report: &mut Report) -> Result<(), StoreError> {
     let meter = Meter::start();
     let store = &*parts.store;
-    let rules = RulesRecord::of(&parts.rules, report.started);
-    let before = store.rules_record()?;
-    if before.as_ref() != Some(&rules) {
-        let touched = before.map_or(Touched::Everything, |before| before.touched(&rules));
-        store.adopt_rules(&rules, &touched)?;
-    }
+    adopt(parts, report)?;
+    orphans(parts, report)?;
     let asked = parts.modules.at(report.started);
     let modules = Costed::new(&asked);
     let drained = drain(parts, &modules, report);
@@ -46,6 +46,28 @@ pub(crate) fn evaluate(parts: &Parts<'_>, report: &mut Report) -> Result<(), Sto
     Ok(())
 }
 
+/// Queues what other rules ask for than those of the last time.
+fn adopt(parts: &Parts<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let record = RulesRecord::of(&parts.rules, report.started);
+    let before = parts.store.rules_record()?;
+    if before.as_ref() != Some(&record) {
+        let revision = Revision::new(before.as_ref(), &record, &parts.rules);
+        report.sifted += parts.store.adopt_rules(&record, &revision)?.sifted;
+    }
+    Ok(())
+}
+
+/// Queues metaverse objects whose grace is over: nothing else would make anybody look at them.
+fn orphans(parts: &Parts<'_>, report: &Report) -> Result<(), StoreError> {
+    let classes: BTreeSet<&ClassName> =
+        parts.rules.rules.iter().map(|rule| &rule.mv_class).collect();
+    for class in classes {
+        let grace = parts.rules.grace_seconds.get(class).copied().unwrap_or(0);
+        parts.store.queue_orphans(class, report.started.minus(grace))?;
+    }
+    Ok(())
+}
+
 /// Takes from the queues until they are empty or the run is stopped.
 fn drain(parts: &Parts<'_>, modules: &Costed<'_>, report: &mut Report) -> Result<(), StoreError> {
     let store = &*parts.store;
@@ -56,22 +78,7 @@ fn drain(parts: &Parts<'_>, modules: &Costed<'_>, report: &mut Report) -> Result
         if parts.stop.is_set() {
             return Ok(());
         }
-        let sources = store.queued_cs(BATCH_OBJECTS_MAX)?;
-        let outcome = if sources.is_empty() {
-            let joined = store.queued_mv(BATCH_OBJECTS_MAX)?;
-            if joined.is_empty() {
-                return Ok(());
-            }
-            let view = store.view()?;
-            let outcome = synchronize::outbound(&*view, &joined, &parts.rules, modules);
-            view.check()?;
-            outcome
-        } else {
-            let view = store.view()?;
-            let outcome = synchronize::inbound(&*view, &sources, &parts.rules, modules);
-            view.check()?;
-            outcome
-        };
+        let Some(outcome) = pass(parts, modules, report.started)? else { return Ok(()) };
         store.commit(&outcome)?;
         if broken(&outcome, parts.limits.breaker, report) {
             return Ok(());
@@ -88,6 +95,37 @@ fn drain(parts: &Parts<'_>, modules: &Costed<'_>, report: &mut Report) -> Result
             return Ok(());
         }
     }
+}
+
+/// The next batch of the first queue that has one; `None` where all are empty.
+fn pass(
+    parts: &Parts<'_>,
+    modules: &Costed<'_>,
+    now: Timestamp,
+) -> Result<Option<Outcome>, StoreError> {
+    let store = &*parts.store;
+    let sources = store.queued_cs(BATCH_OBJECTS_MAX)?;
+    if !sources.is_empty() {
+        let view = store.view()?;
+        let outcome = synchronize::inbound(&*view, &sources, &parts.rules, modules, now);
+        view.check()?;
+        return Ok(Some(outcome));
+    }
+    let ranked = store.queued_resolve(BATCH_OBJECTS_MAX)?;
+    if !ranked.is_empty() {
+        let view = store.view()?;
+        let outcome = synchronize::resolve(&*view, &ranked, &parts.rules, now);
+        view.check()?;
+        return Ok(Some(outcome));
+    }
+    let joined = store.queued_mv(BATCH_OBJECTS_MAX)?;
+    if joined.is_empty() {
+        return Ok(None);
+    }
+    let view = store.view()?;
+    let outcome = synchronize::outbound(&*view, &joined, &parts.rules, modules);
+    view.check()?;
+    Ok(Some(outcome))
 }
 
 /// More batches than any rules need that come to an end.

@@ -119,6 +119,8 @@ pub struct Report {
     /// Entries received, and what staging did with them, per source.
     pub imported: BTreeMap<ConnectorName, (u64, Staged)>,
     pub counters: Counters,
+    /// Objects that were looked through because other rules might concern them.
+    pub sifted: u64,
     /// Of every rule that was asked.
     pub costs: RuleCosts,
     pub problems: u64,
@@ -145,6 +147,7 @@ impl Report {
             counts: BTreeMap::new(),
             imported: BTreeMap::new(),
             counters: Counters::default(),
+            sifted: 0,
             costs: RuleCosts::new(),
             problems: 0,
             delivered: Delivered::default(),
@@ -288,7 +291,7 @@ impl Report {
     /// Whether the cycle did anything worth a record (PF-11).
     pub fn is_empty(&self) -> bool {
         matches!(self.status, Status::Success | Status::ObjectErrors)
-            && self.counters.evaluated == 0
+            && self.counters.evaluated + self.counters.resolved == 0
             // What waits in staging mode was recorded when it came.
             && (self.staging || self.counts.values().all(|counts| counts.exports() == 0))
             && self.imported.values().all(|(_, staged)| staged.changed + staged.deleted == 0)
@@ -344,7 +347,10 @@ impl Report {
             "further_plans": self.further_plans.iter().map(|id| &id.0).collect::<Vec<_>>(),
             "counts": counts,
             "imported": imported,
+            "staged": self.imported.values().map(|(_, staged)| staged.changed).sum::<u64>(),
+            "sifted": self.sifted,
             "evaluated": self.counters.evaluated,
+            "resolved": self.counters.resolved,
             "rule_calls": calls,
             "rule_seconds": times,
             "rule_traps": traps,

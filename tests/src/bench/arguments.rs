@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::change;
 use super::generate::Shape;
 use super::reader::Request;
 use super::rules;
@@ -9,6 +10,8 @@ use super::rules;
 pub enum Command {
     Generate(Shape),
     EndToEnd(EndToEnd),
+    /// What one change costs.
+    Change(change::Wanted),
     Read(Request),
     Sink,
     /// What rules cost in each language.
@@ -51,6 +54,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Command, String>
     let command = match verb.as_str() {
         "gen" => Command::Generate(shape(&mut options)?),
         "e2e" => Command::EndToEnd(end_to_end(&mut options)?),
+        "change" => Command::Change(change_wanted(&mut options)?),
         "read" => Command::Read(Request {
             url: options.required("--url")?,
             base: options.required("--base")?,
@@ -89,6 +93,19 @@ fn end_to_end(options: &mut Options) -> Result<EndToEnd, String> {
     };
     if wanted.rounds == 0 || wanted.users == 0 {
         return Err("at least one round with one user".into());
+    }
+    Ok(wanted)
+}
+
+fn change_wanted(options: &mut Options) -> Result<change::Wanted, String> {
+    let users = options.number("--users", USERS)?;
+    let wanted = change::Wanted {
+        users,
+        big_group: options.number("--big-group", users / 2)?,
+        kakehi: options.take("--kakehi").map(PathBuf::from),
+    };
+    if wanted.users < 10 || !(1..wanted.users).contains(&wanted.big_group) {
+        return Err("at least ten users, of whom some are in the big group and some not".into());
     }
     Ok(wanted)
 }
@@ -175,6 +192,7 @@ mod tests {
             ("e2e --users many", "many"),
             ("e2e --rounds 0", "one round"),
             ("rules --objects 0", "one object"),
+            ("change --users 9", "ten users"),
             ("sink --port 1", "`--port`"),
             ("read --url x --base y --filter z", "`z`"),
         ] {

@@ -20,7 +20,7 @@ const SEED: u64 = 42;
 
 /// Runs every round and prints the report.
 pub fn run(wanted: &EndToEnd) -> Result<()> {
-    let binary = Product::binary(wanted)?;
+    let binary = Product::binary(wanted.kakehi.as_deref())?;
     let results = results_folder()?;
     // On the disk of the target folder: a temporary file system would make the product's syncs
     // free.
@@ -53,7 +53,7 @@ pub fn run(wanted: &EndToEnd) -> Result<()> {
 }
 
 /// `<target>/bench`, found from this command's own place in the target folder.
-fn results_folder() -> Result<PathBuf> {
+pub fn results_folder() -> Result<PathBuf> {
     let broken = |error| BenchError::io("make the folder of results", error);
     let own = std::env::current_exe().map_err(broken)?;
     let target = own.ancestors().nth(2).unwrap_or(Path::new("."));
@@ -63,7 +63,7 @@ fn results_folder() -> Result<PathBuf> {
 }
 
 /// Writes a directory and serves it. Gives the server and the digest of the directory.
-fn source(folder: &Path, shape: Shape) -> Result<(Slapd, String)> {
+pub fn source(folder: &Path, shape: Shape) -> Result<(Slapd, String)> {
     let path = folder.join("directory.ldif");
     eprintln!("loading {} users and {} groups", shape.users, shape.groups);
     let digest = File::create(&path)

@@ -95,6 +95,9 @@ pub fn write(shape: Shape, out: impl Write) -> io::Result<String> {
     Ok(out.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// The DN of the group of `big_group` members.
+pub const BIG_GROUP_DN: &str = "cn=everybody,ou=groups,dc=example,dc=com";
+
 /// The DN of a user.
 pub fn user_dn(number: usize) -> String {
     format!("uid=user{number:07},ou=dept{:03},ou=people,{SUFFIX}", number % DEPARTMENTS)

@@ -11,7 +11,6 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::arguments::EndToEnd;
 use super::measure::{self, Finished};
 use super::sink::Sink;
 use super::slapd::{ADMIN, PASSWORD, Slapd};
@@ -111,9 +110,9 @@ pub struct Run {
 
 impl Product {
     /// The binary to measure. Errors: it is not there.
-    pub fn binary(wanted: &EndToEnd) -> Result<PathBuf> {
-        let binary = match &wanted.kakehi {
-            Some(binary) => binary.clone(),
+    pub fn binary(wanted: Option<&Path>) -> Result<PathBuf> {
+        let binary = match wanted {
+            Some(binary) => binary.to_owned(),
             None => std::env::current_exe()
                 .map_err(|error| BenchError::io("find the product", error))?
                 .with_file_name("kakehi"),
@@ -127,6 +126,17 @@ impl Product {
 
     /// Writes the three files of a fresh installation into `folder`.
     pub fn install(binary: &Path, folder: &Path, source: &Slapd, target: &Sink) -> Result<Product> {
+        Self::install_with(binary, folder, (source, BASE), target, MANIFEST)
+    }
+
+    /// The same with rules of its own, on a part of the directory.
+    pub fn install_with(
+        binary: &Path,
+        folder: &Path,
+        source: (&Slapd, &str),
+        target: &Sink,
+        manifest: &str,
+    ) -> Result<Product> {
         let configuration = folder.join("config.yml");
         let secret = folder.join("secret.yml");
         let secrets = format!(
@@ -134,11 +144,17 @@ impl Product {
         );
         fs::create_dir_all(folder)
             .and_then(|()| fs::write(&configuration, configure(folder, source, target)))
-            .and_then(|()| fs::write(folder.join("manifest.yml"), MANIFEST))
+            .and_then(|()| fs::write(folder.join("manifest.yml"), manifest))
             .and_then(|()| fs::write(&secret, secrets))
             .and_then(|()| fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)))
             .map_err(|error| BenchError::io("write the configuration", error))?;
         Ok(Product { binary: binary.to_owned(), configuration })
+    }
+
+    /// Other rules from the next run on.
+    pub fn with_rules(&self, manifest: &str) -> Result<()> {
+        fs::write(self.configuration.with_file_name("manifest.yml"), manifest)
+            .map_err(|error| BenchError::io("write the rules", error))
     }
 
     /// What the product keeps on disk, in bytes.
@@ -161,7 +177,7 @@ impl Product {
     }
 }
 
-fn configure(folder: &Path, source: &Slapd, target: &Sink) -> String {
+fn configure(folder: &Path, (source, base): (&Slapd, &str), target: &Sink) -> String {
     let folder = folder.display();
     let (source, target) = (source.url(), target.url());
     format!(
@@ -174,7 +190,7 @@ sources:
       kind: openldap
       urls: ['{source}']
       bind: {{dn: '{ADMIN}', credential: directory-bind}}
-      bases: ['{BASE}']
+      bases: ['{base}']
 targets:
   sink:
     base_url: {target}

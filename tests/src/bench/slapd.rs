@@ -108,8 +108,19 @@ impl Slapd {
 
     /// Replaces the values of one attribute of one entry by one.
     pub fn replace(&self, dn: &str, attribute: &str, value: &str) -> Result<()> {
-        let change =
-            format!("dn: {dn}\nchangetype: modify\nreplace: {attribute}\n{attribute}: {value}\n");
+        self.modify(&format!(
+            "dn: {dn}\nchangetype: modify\nreplace: {attribute}\n{attribute}: {value}\n"
+        ))
+    }
+
+    /// Adds one value to an attribute of one entry.
+    pub fn add(&self, dn: &str, attribute: &str, value: &str) -> Result<()> {
+        self.modify(&format!(
+            "dn: {dn}\nchangetype: modify\nadd: {attribute}\n{attribute}: {value}\n"
+        ))
+    }
+
+    fn modify(&self, change: &str) -> Result<()> {
         let file = tempfile::NamedTempFile::new()
             .and_then(|file| fs::write(file.path(), change).map(|()| file))
             .map_err(|error| BenchError::io("write a change", error))?;

@@ -55,10 +55,7 @@ impl Life {
 
     pub fn step(&mut self, step: Step) {
         match step {
-            Step::Rules { variant } => {
-                self.rules = rulebook(variant);
-                self.world.requeue_all(&self.rules);
-            }
+            Step::Rules { variant } => self.rules = rulebook(variant),
             Step::Import { forest } => self.import(forest),
             Step::Sync => self.sync(),
             Step::Deliver => self.deliver(),

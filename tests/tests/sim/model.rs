@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use kakehi_engine::object::{Anchor, AttributeMap, ClassName, Value};
 
+use crate::scenario::VARIANTS;
+
 /// The account forest and the resource forest.
 pub const FORESTS: [&str; 2] = ["a", "r"];
 
@@ -138,7 +140,7 @@ impl History {
                 11 => Step::Sid { object, sid: values.below(8) },
                 12 | 13 => Step::Manager { object, manager: objects.next() },
                 14..=16 => Step::Member { group: object, member: objects.next() },
-                17 => Step::Rules { variant: values.below(8) },
+                17 => Step::Rules { variant: values.below(VARIANTS) },
                 18 | 19 => Step::Import { forest: values.below(2) as usize },
                 20 | 21 => Step::Sync,
                 _ => Step::Deliver,

@@ -241,7 +241,8 @@ impl Rulebook {
         rules.sort_by_key(|rule| (rule.direction, rule.precedence, order[&rule.connector]));
         let order: Vec<_> = rules.iter().map(|rule| (&rule.tag, rule.precedence)).collect();
         let digest = RulesetDigest(format!("{order:?}"));
-        let set = RuleSet { digest, connectors, rules, compat: Compat::default() };
+        let (compat, grace_seconds) = (Compat::default(), BTreeMap::new());
+        let set = RuleSet { digest, connectors, rules, compat, grace_seconds };
         let by_tag = |sketch: Sketch| (sketch.rule.tag.clone(), sketch);
         let sketches = sketches.into_iter().map(by_tag).collect();
         Self { set, sketches, calls: RefCell::default() }

@@ -13,9 +13,22 @@ use crate::rulebook::{Conduct, Origin, Rulebook, Sketch, names, source, target};
 pub const COMMON_SWAPPED: u32 = 1;
 pub const WITHOUT_EXCHANGE: u32 = 2;
 pub const WITH_OVERRIDE: u32 = 4;
+/// Other values of one rule.
+pub const COMMON_ANSWERS: u32 = 8;
+/// Who is enabled.
+pub const OTHER_SCOPE: u32 = 16;
+/// By what resource accounts are joined.
+pub const OTHER_JOIN: u32 = 32;
+/// Whether resource accounts keep a person alive.
+pub const RESOURCE_STICKY: u32 = 64;
+/// Who is an account of the portal, and in which order rules write to the cloud.
+pub const OTHER_OUTBOUND: u32 = 128;
+/// One more than the largest sum of bits.
+pub const VARIANTS: u32 = 256;
 
 pub fn rulebook(variant: u32) -> Rulebook {
     let connectors = vec![source("a", 1), source("r", 2), cloud(), portal()];
+    let has = |bit: u32| variant & bit != 0;
     let (a, r) = if variant & COMMON_SWAPPED == 0 { (140, 141) } else { (141, 140) };
     let mut sketches = vec![
         Sketch::inbound("a", "user-join", 100, "user", "person")
@@ -23,12 +36,13 @@ pub fn rulebook(variant: u32) -> Rulebook {
             .scope("synced", Operator::NotEqual, "no")
             .join("sid", "sid")
             .copy("sid", "sid"),
-        Sketch::inbound("r", "user-join", 101, "user", "person")
-            .provision()
-            .join("master", "sid")
-            .copy("sid", "master"),
+        resource_join(has(RESOURCE_STICKY), has(OTHER_JOIN)),
         Sketch::inbound("a", "user-enabled", 110, "user", "person")
-            .scope("enabled", Operator::Equal, "yes")
+            .scope(
+                "enabled",
+                if has(OTHER_SCOPE) { Operator::IsNotNull } else { Operator::Equal },
+                "yes",
+            )
             .copy("anchor", "id")
             .copy("upn", "mail")
             .flow("enabled", Origin::Constant(Value::Boolean(true))),
@@ -41,7 +55,7 @@ pub fn rulebook(variant: u32) -> Rulebook {
             .merge("aliases", "aliases")
             .flow("enabled", Origin::Constant(Value::Boolean(false))),
         Sketch::inbound("r", "user-common", r, "user", "person")
-            .flow("name", Origin::Compose("name", "mail"))
+            .flow("name", composed(has(COMMON_ANSWERS)))
             .copy("dept", "dept")
             .copy("phone", "phone")
             .copy("upn", "mail")
@@ -68,11 +82,24 @@ pub fn rulebook(variant: u32) -> Rulebook {
             .flow("dept", Origin::Block);
         sketches.push(blocked);
     }
-    sketches.extend(outbound());
+    sketches.extend(outbound(has(OTHER_OUTBOUND)));
     Rulebook::new(connectors, sketches)
 }
 
-fn outbound() -> Vec<Sketch> {
+fn resource_join(sticky: bool, other: bool) -> Sketch {
+    let join = Sketch::inbound("r", "user-join", 101, "user", "person");
+    let join = if sticky { join.sticky() } else { join.provision() };
+    let join = join.join("master", "sid").copy("sid", "master");
+    if other { join.join("mail", "upn") } else { join }
+}
+
+fn composed(other: bool) -> Origin {
+    if other { Origin::Copy("name") } else { Origin::Compose("name", "mail") }
+}
+
+fn outbound(other: bool) -> Vec<Sketch> {
+    let (title, hr) = if other { (220, 210) } else { (210, 220) };
+    let portal = if other { Operator::IsNotNull } else { Operator::Equal };
     vec![
         Sketch::outbound("cloud", "user", 200, "User", "person")
             .provision()
@@ -82,14 +109,14 @@ fn outbound() -> Vec<Sketch> {
             .copy("externalId", "anchor")
             .copy("userName", "upn")
             .copy("active", "enabled"),
-        Sketch::outbound("cloud", "user-common", 210, "User", "person")
+        Sketch::outbound("cloud", "user-common", title, "User", "person")
             .copy("displayName", "name")
             .copy("department", "dept")
             .copy("phone", "phone")
             .copy("manager", "manager")
             .copy("aliases", "aliases")
             .once("nickName", Origin::Constant(Value::text("new"))),
-        Sketch::outbound("cloud", "user-hr", 220, "User", "person")
+        Sketch::outbound("cloud", "user-hr", hr, "User", "person")
             .scope("dept", Operator::Equal, "HR")
             .clear_on_scope_exit()
             .flow("title", Origin::Constant(Value::text("HR"))),
@@ -104,7 +131,7 @@ fn outbound() -> Vec<Sketch> {
         Sketch::outbound("portal", "account", 240, "Account", "person")
             .provision()
             .on_delete(OnDelete::Delete)
-            .scope("enabled", Operator::Equal, "True")
+            .scope("enabled", portal, "True")
             .copy("externalId", "anchor")
             .copy("login", "upn")
             .copy("boss", "manager"),

@@ -67,7 +67,6 @@ impl Stage {
 
     pub fn change_rules(&mut self, change: impl FnOnce(&mut Vec<Sketch>)) -> &mut Self {
         self.rules = self.rules.with(change);
-        self.world.requeue_all(&self.rules);
         self
     }
 

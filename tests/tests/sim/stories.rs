@@ -3,3 +3,4 @@
 mod links;
 mod outbound;
 mod persons;
+mod revisions;

@@ -9,7 +9,9 @@ use kakehi_engine::metaverse::MvObject;
 use kakehi_engine::object::{Anchor, AttributeName, ClassName, ConnectorName, ReferenceKey, Value};
 use kakehi_engine::plan::{Plan, PlanBasis, PlanBuilder};
 use kakehi_engine::problem::Problem;
-use kakehi_engine::synchronize::{inbound, outbound};
+use kakehi_engine::rule::{Need, Revision, RulesRecord};
+use kakehi_engine::synchronize::{inbound, outbound, resolve};
+use kakehi_engine::time::Timestamp;
 use kakehi_engine::view::{
     Counters, CsUpdate, IndexKey, LinkedObject, MvUpdate, Outcome, Phase, Resolved, View,
 };
@@ -41,6 +43,11 @@ pub struct World {
     unlinked: BTreeMap<CsId, BTreeSet<IndexKey>>,
     queued_cs: BTreeSet<CsId>,
     queued_mv: BTreeSet<MvId>,
+    queued_resolve: BTreeSet<MvId>,
+    /// The instant of the next run.
+    pub now: Timestamp,
+    /// Of the rules that everything not queued was evaluated with.
+    record: Option<RulesRecord>,
     /// Ids given away so far.
     last_cs: i64,
     last_mv: i64,
@@ -189,10 +196,15 @@ fn blank(id: CsId, connector: &ConnectorName, class: &ClassName) -> CsObject {
 impl World {
     /// Drains the queues. `batch`: how many objects each pass takes.
     pub fn sync(&mut self, rules: &Rulebook, batch: usize) {
+        self.adopt(rules);
+        self.queue_orphans(rules);
         for _ in 0..PASSES_MAX {
             let outcome = if !self.queued_cs.is_empty() {
                 let ids = self.next_sources(rules, batch);
-                inbound(self, &ids, &rules.set, rules)
+                inbound(self, &ids, &rules.set, rules, self.now)
+            } else if !self.queued_resolve.is_empty() {
+                let ids: Vec<MvId> = self.queued_resolve.iter().copied().take(batch).collect();
+                resolve(self, &ids, &rules.set, self.now)
             } else if !self.queued_mv.is_empty() {
                 let ids: Vec<MvId> = self.queued_mv.iter().copied().take(batch).collect();
                 outbound(self, &ids, &rules.set, rules)
@@ -204,11 +216,72 @@ impl World {
         panic!("the queues do not become empty");
     }
 
-    /// The rules changed: everything is looked at again.
+    /// Queues what other rules ask for than those of the last time.
+    fn adopt(&mut self, rules: &Rulebook) {
+        let record = RulesRecord::of(&rules.set, self.now);
+        let before = self.record.replace(record.clone());
+        if before.as_ref() == Some(&record) {
+            return;
+        }
+        let revision = Revision::new(before.as_ref(), &record, &rules.set);
+        if revision.is_everything() {
+            return self.requeue_all(rules);
+        }
+        if !revision.is_nothing() {
+            self.requeue_troubled();
+        }
+        let classes: BTreeSet<&ClassName> = revision.resolved().collect();
+        let resolved = self.mv.values().filter(|object| classes.contains(&object.class));
+        self.queued_resolve.extend(resolved.map(|object| object.id));
+        let classes: BTreeSet<&ClassName> = revision.evaluated().collect();
+        let evaluated = self.mv.values().filter(|object| classes.contains(&object.class));
+        self.queued_mv.extend(evaluated.map(|object| object.id));
+        for object in self.cs.values().filter(|object| object.presence == Presence::Imported) {
+            match (revision.source(object), &object.link) {
+                (Need::Evaluate, _) => {
+                    self.queued_cs.insert(object.id);
+                }
+                (Need::Resolve, Some(link)) => {
+                    self.queued_resolve.insert(link.mv);
+                }
+                _ => {}
+            }
+        }
+        for object in self.mv.values() {
+            let targets: Vec<CsObject> = self
+                .links()
+                .filter(|(cs, mv)| *mv == object.id && rules.order(&cs.connector).is_none())
+                .map(|(cs, _)| cs.clone())
+                .collect();
+            if revision.joined(object, &targets) == Need::Evaluate {
+                self.queued_mv.insert(object.id);
+            }
+        }
+    }
+
+    fn requeue_troubled(&mut self) {
+        for (phase, subject) in self.problems.keys() {
+            match phase {
+                Phase::Inbound => self.queued_cs.insert(CsId(*subject)),
+                Phase::Outbound => self.queued_mv.insert(MvId(*subject)),
+            };
+        }
+    }
+
+    fn queue_orphans(&mut self, rules: &Rulebook) {
+        let due = |object: &&MvObject| {
+            let grace = rules.set.grace_seconds.get(&object.class).copied().unwrap_or(0);
+            object.orphaned.is_some_and(|since| since.plus(grace) <= self.now)
+        };
+        self.queued_resolve.extend(self.mv.values().filter(due).map(|object| object.id));
+    }
+
+    /// Everything is looked at again.
     pub fn requeue_all(&mut self, rules: &Rulebook) {
         let is_source = |object: &&CsObject| rules.order(&object.connector).is_some();
         self.queued_cs = self.cs.values().filter(is_source).map(|object| object.id).collect();
         self.queued_mv = self.mv.keys().copied().collect();
+        self.queued_resolve = self.mv.keys().copied().collect();
     }
 
     /// Forgets what rules said, so that every rule is asked again; links stay.
@@ -240,6 +313,9 @@ impl World {
         }
         for id in &outcome.done_mv {
             self.queued_mv.remove(id);
+        }
+        for id in &outcome.done_resolve {
+            self.queued_resolve.remove(id);
         }
         // Whoever referred to an object is found by what held before as well as by what holds
         // after.

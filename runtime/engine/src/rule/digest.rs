@@ -1,7 +1,5 @@
 //! Digests of rules: everything that decides a result flows in, 64 hexadecimal digits flow out.
 
-use std::collections::BTreeSet;
-
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -12,7 +10,7 @@ use crate::object::{AttributeName, ClassName, Value};
 
 /// Every structure is taken apart field by field, so that a new field is not forgotten here.
 pub(super) fn of(rules: &RuleSet) -> RulesetDigest {
-    let RuleSet { digest: _, connectors, rules, compat } = rules;
+    let RuleSet { digest: _, connectors, rules, compat, grace_seconds } = rules;
     let mut parts = Parts(Sha256::new());
     self::compat(&mut parts, compat);
     parts.list(connectors, |parts, connector| {
@@ -20,31 +18,63 @@ pub(super) fn of(rules: &RuleSet) -> RulesetDigest {
         thresholds(parts, &connector.thresholds);
     });
     parts.list(rules, rule);
+    parts.list(grace_seconds, |parts, (class, seconds)| {
+        parts.text(class.as_str());
+        parts.shown(seconds);
+    });
     RulesetDigest(parts.finish())
 }
 
-/// Of what all rules share: the connectors without their thresholds, which decide what is sent but
-/// not what is computed; and what the join index of the metaverse holds.
-pub(super) fn of_surroundings(rules: &RuleSet) -> String {
-    let RuleSet { digest: _, connectors, rules: own, compat } = rules;
-    let mut parts = Parts(Sha256::new());
-    self::compat(&mut parts, compat);
-    parts.list(connectors, connector);
-    let classes: BTreeSet<&ClassName> = own.iter().map(|rule| &rule.mv_class).collect();
-    parts.list(classes, |parts, class| {
-        parts.text(class.as_str());
+/// Of behaviour that concerns every object.
+pub(super) fn of_compat(rules: &RuleSet) -> String {
+    digest(|parts| compat(parts, &rules.compat))
+}
+
+/// Of the object types of a target.
+pub(super) fn of_classes(target: &Connector) -> String {
+    digest(|parts| connector(parts, target))
+}
+
+/// Of what the join index holds of metaverse objects of one type.
+pub(super) fn of_index(rules: &RuleSet, class: &ClassName) -> String {
+    digest(|parts| {
         parts.list(rules.join_attributes(class), |parts, (name, case_sensitive)| {
             parts.text(name.as_str());
             parts.shown(&case_sensitive);
         });
-    });
-    parts.finish()
+    })
 }
 
-/// Of one rule.
-pub(super) fn of_rule(one: &Rule) -> String {
+/// Digests of one rule, apart by the work that a change of each asks for.
+pub(super) struct Aspects {
+    pub answers: String,
+    pub scope: String,
+    pub join: String,
+    pub link: String,
+    pub policies: String,
+    pub leaving: String,
+}
+
+pub(super) fn of_aspects(rule: &Rule) -> Aspects {
+    let Contract { writes, .. } = &rule.contract;
+    Aspects {
+        answers: digest(|parts| answers(parts, rule)),
+        scope: digest(|parts| scope(parts, rule)),
+        join: digest(|parts| join(parts, rule)),
+        link: digest(|parts| parts.shown(&rule.link)),
+        policies: digest(|parts| {
+            parts.list(writes, |parts, (name, policy)| {
+                parts.text(name.as_str());
+                parts.shown(&(policy.merge, policy.apply_once));
+            });
+        }),
+        leaving: digest(|parts| parts.shown(&(rule.on_scope_exit, rule.on_delete))),
+    }
+}
+
+fn digest(content: impl FnOnce(&mut Parts)) -> String {
     let mut parts = Parts(Sha256::new());
-    rule(&mut parts, one);
+    content(&mut parts);
     parts.finish()
 }
 
@@ -136,51 +166,64 @@ fn rule(parts: &mut Parts, rule: &Rule) {
         mv_class,
         precedence,
         link,
-        scope,
-        join,
+        scope: _,
+        join: _,
         on_scope_exit,
         on_delete,
         contract,
-        parameters,
-        module,
+        parameters: _,
+        module: _,
     } = rule;
     for text in [&*tag.0, name, connector.as_str(), cs_class.as_str(), mv_class.as_str()] {
         parts.text(text);
     }
     parts.shown(&(direction, precedence, link, on_scope_exit, on_delete));
-    parts.list(&scope.groups, |parts, group| {
+    scope(parts, rule);
+    join(parts, rule);
+    answers(parts, rule);
+    parts.list(&contract.writes, |parts, (name, policy)| {
+        parts.text(name.as_str());
+        parts.shown(&(policy.merge, policy.apply_once));
+    });
+}
+
+fn scope(parts: &mut Parts, rule: &Rule) {
+    parts.list(&rule.scope.groups, |parts, group| {
         parts.list(group, |parts, clause| {
             parts.text(clause.attribute.as_str());
             parts.text(&clause.value);
             parts.shown(&(clause.operator, clause.case_sensitive));
         });
     });
-    parts.list(join, |parts, group| {
+}
+
+fn join(parts: &mut Parts, rule: &Rule) {
+    parts.list(&rule.join, |parts, group| {
         parts.list(group, |parts, clause| {
             parts.text(clause.cs.as_str());
             parts.text(clause.mv.as_str());
             parts.shown(&clause.case_sensitive);
         });
     });
-    self::contract(parts, contract);
-    parts.list(parameters, |parts, (name, value)| {
-        parts.text(name);
-        parts.text(value);
-    });
-    for text in [&module.source, &module.sha256, &module.config_sha256] {
-        parts.text(text);
-    }
 }
 
-fn contract(parts: &mut Parts, contract: &Contract) {
+/// Everything that decides what the module says of an object.
+fn answers(parts: &mut Parts, rule: &Rule) {
     let Contract { reads, reads_imported, parameters, writes, volatile, recheck_seconds } =
-        contract;
+        &rule.contract;
     parts.names(reads);
     parts.names(reads_imported);
     parts.list(parameters, |parts, name| parts.text(name));
     parts.list(writes, |parts, (name, policy)| {
         parts.text(name.as_str());
-        parts.shown(&(policy.merge, policy.apply_once, policy.enabled));
+        parts.shown(&policy.enabled);
     });
     parts.shown(&(volatile, recheck_seconds));
+    parts.list(&rule.parameters, |parts, (name, value)| {
+        parts.text(name);
+        parts.text(value);
+    });
+    for text in [&rule.module.source, &rule.module.sha256, &rule.module.config_sha256] {
+        parts.text(text);
+    }
 }

@@ -1,46 +1,52 @@
-//! What is remembered of the rules that objects were evaluated with. The record of one rule set and
-//! that of the next flow in; which objects have to be looked at again flows out (provisioning.md
-//! 11.9).
+//! What is remembered of the rules that objects were evaluated with: enough to tell what a newer
+//! set changes, and nothing of what it means. A rule set flows in, its record flows out; two
+//! records are compared by [`Revision`](super::Revision).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Direction, RuleSet, RuleTag, RulesetDigest, digest};
-use crate::object::{ClassName, ConnectorName};
+use crate::join;
+use crate::object::{AttributeName, ClassName, ConnectorName};
 use crate::time::Timestamp;
 
-/// A rule set without its meaning: enough to tell what a newer one changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RulesRecord {
     pub digest: RulesetDigest,
-    /// Digest of what all rules share.
-    pub surroundings: String,
+    /// Digest of behaviour that concerns every object.
+    pub compat: String,
+    /// Sources in their order: it decides between rules of one precedence.
+    pub sources: Vec<ConnectorName>,
+    /// Digest of the object types of each target.
+    pub targets: BTreeMap<ConnectorName, String>,
+    /// Digest of what the join index holds of each type of metaverse object.
+    pub indexes: BTreeMap<ClassName, String>,
     pub rules: BTreeMap<RuleTag, RuleMark>,
 }
 
-/// One rule of a [`RulesRecord`].
+/// One rule of a [`RulesRecord`]: a digest for each of its aspects, since each asks for other work
+/// (provisioning.md 11.9).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleMark {
-    /// Of everything that decides what the rule does.
-    pub digest: String,
-    /// The number of the time in which the rule's answers hold, if they depend on the time: the
-    /// next one makes it another rule.
-    pub period: Option<i64>,
     pub direction: Direction,
     pub connector: ConnectorName,
     pub cs_class: ClassName,
     pub mv_class: ClassName,
-}
-
-/// Objects that other rules concern.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Touched {
-    Everything,
-    Only {
-        /// Source objects, by connector and object type.
-        sources: BTreeSet<(ConnectorName, ClassName)>,
-        /// Metaverse objects, by type.
-        metaverse: BTreeSet<ClassName>,
-    },
+    pub precedence: u32,
+    /// Whether it can be the reason of a link.
+    pub links: bool,
+    /// Of what decides the module's answers.
+    pub answers: String,
+    /// The number of the time in which the answers hold, if they depend on the time: the next one
+    /// makes them others.
+    pub period: Option<i64>,
+    pub scope: String,
+    pub join: String,
+    pub link: String,
+    /// Of how each attribute is merged.
+    pub policies: String,
+    /// Of what only matters when an object leaves.
+    pub leaving: String,
+    pub writes: BTreeSet<AttributeName>,
 }
 
 // === impl RulesRecord ===
@@ -48,40 +54,25 @@ pub enum Touched {
 impl RulesRecord {
     /// What holds of `rules` at an instant.
     pub fn of(rules: &RuleSet, now: Timestamp) -> Self {
-        let mark = |rule: &super::Rule| RuleMark {
-            digest: digest::of_rule(rule),
-            period: period(rule, now),
-            direction: rule.direction,
-            connector: rule.connector.clone(),
-            cs_class: rule.cs_class.clone(),
-            mv_class: rule.mv_class.clone(),
-        };
+        let classes: BTreeSet<&ClassName> = rules.rules.iter().map(|rule| &rule.mv_class).collect();
         Self {
             digest: rules.digest.clone(),
-            surroundings: digest::of_surroundings(rules),
-            rules: rules.rules.iter().map(|rule| (rule.tag.clone(), mark(rule))).collect(),
+            compat: digest::of_compat(rules),
+            sources: rules.sources().map(|source| source.name.clone()).collect(),
+            targets: rules
+                .targets()
+                .map(|target| (target.name.clone(), digest::of_classes(target)))
+                .collect(),
+            indexes: classes
+                .into_iter()
+                .map(|class| (class.clone(), digest::of_index(rules, class)))
+                .collect(),
+            rules: rules
+                .rules
+                .iter()
+                .map(|rule| (rule.tag.clone(), RuleMark::of(rule, now)))
+                .collect(),
         }
-    }
-
-    /// What has to be looked at again when `next` follows: the objects of every rule that was
-    /// added, removed or changed, or whose time is over. A module is asked only where its
-    /// fingerprint says so.
-    pub fn touched(&self, next: &Self) -> Touched {
-        if self.surroundings != next.surroundings {
-            return Touched::Everything;
-        }
-        let (mut sources, mut metaverse) = (BTreeSet::new(), BTreeSet::new());
-        for mark in self.changed(next) {
-            match mark.direction {
-                Direction::Inbound => {
-                    sources.insert((mark.connector.clone(), mark.cs_class.clone()));
-                }
-                Direction::Outbound => {
-                    metaverse.insert(mark.mv_class.clone());
-                }
-            }
-        }
-        Touched::Only { sources, metaverse }
     }
 
     /// Tags of the rules that differ, in order.
@@ -89,11 +80,37 @@ impl RulesRecord {
         let tags = self.rules.keys().chain(next.rules.keys());
         tags.filter(|tag| self.rules.get(*tag) != next.rules.get(*tag)).collect()
     }
+}
 
-    /// Rules that differ, as they were and as they will be.
-    fn changed<'a>(&'a self, next: &'a Self) -> impl Iterator<Item = &'a RuleMark> {
-        let pair = |tag: &RuleTag| [self.rules.get(tag), next.rules.get(tag)];
-        self.differences(next).into_iter().flat_map(pair).flatten()
+// === impl RuleMark ===
+
+impl RuleMark {
+    fn of(rule: &super::Rule, now: Timestamp) -> Self {
+        let aspects = digest::of_aspects(rule);
+        Self {
+            direction: rule.direction,
+            connector: rule.connector.clone(),
+            cs_class: rule.cs_class.clone(),
+            mv_class: rule.mv_class.clone(),
+            precedence: rule.precedence,
+            links: join::can_link(rule),
+            answers: aspects.answers,
+            period: period(rule, now),
+            scope: aspects.scope,
+            join: aspects.join,
+            link: aspects.link,
+            policies: aspects.policies,
+            leaving: aspects.leaving,
+            writes: rule.contract.writes.keys().cloned().collect(),
+        }
+    }
+
+    /// Whether it is about the same objects on both sides.
+    pub fn same_place(&self, other: &Self) -> bool {
+        let place = |mark: &Self| {
+            (mark.direction, mark.connector.clone(), mark.cs_class.clone(), mark.mv_class.clone())
+        };
+        place(self) == place(other)
     }
 }
 
@@ -108,78 +125,18 @@ mod tests {
     use super::*;
     use crate::testing;
 
-    fn record(surroundings: &str, rules: &[(&str, &str, Direction, &str, &str)]) -> RulesRecord {
-        let mark = |(tag, digest, direction, cs, mv): &(&str, &str, Direction, &str, &str)| {
-            let mark = RuleMark {
-                digest: (*digest).into(),
-                period: None,
-                direction: *direction,
-                connector: "hr".into(),
-                cs_class: (*cs).into(),
-                mv_class: (*mv).into(),
-            };
-            (RuleTag((*tag).into()), mark)
-        };
-        RulesRecord {
-            digest: RulesetDigest(String::new()),
-            surroundings: surroundings.into(),
-            rules: rules.iter().map(mark).collect(),
-        }
-    }
-
-    fn only(sources: &[&str], metaverse: &[&str]) -> Touched {
-        Touched::Only {
-            sources: sources.iter().map(|class| ("hr".into(), (*class).into())).collect(),
-            metaverse: metaverse.iter().map(|class| (*class).into()).collect(),
-        }
-    }
-
     #[test]
-    fn g12_only_the_objects_of_rules_that_differ_are_touched() {
-        use Direction::{Inbound, Outbound};
-        let user = ("in", "1", Inbound, "user", "person");
-        let group = ("in-group", "1", Inbound, "group", "group");
-        let out = ("out", "1", Outbound, "User", "person");
-        let before = record("s", &[user, group, out]);
-        for (after, touched) in [
-            (record("s", &[user, group, out]), only(&[], &[])),
-            (
-                record("s", &[("in", "2", Inbound, "user", "person"), group, out]),
-                only(&["user"], &[]),
-            ),
-            (
-                record("s", &[user, group, ("out", "2", Outbound, "User", "person")]),
-                only(&[], &["person"]),
-            ),
-            // Removed, added, and moved to another type: both are looked at.
-            (record("s", &[user, out]), only(&["group"], &[])),
-            (
-                record("s", &[user, group, out, ("x", "1", Inbound, "contact", "person")]),
-                only(&["contact"], &[]),
-            ),
-            (
-                record("s", &[("in", "1", Inbound, "inetOrgPerson", "person"), group, out]),
-                only(&["user", "inetOrgPerson"], &[]),
-            ),
-            (record("t", &[user, group, out]), Touched::Everything),
-        ] {
-            assert_eq!(before.touched(&after), touched, "{after:?}");
-        }
-    }
-
-    #[test]
-    fn a_volatile_rule_is_another_one_in_the_next_period_and_only_then() {
+    fn p12_a_volatile_rule_is_another_one_in_the_next_period_and_only_then() {
         let mut volatile = testing::rule("clock", Direction::Inbound, 1);
         volatile.contract.volatile = true;
         volatile.contract.recheck_seconds = Some(900);
         let still = testing::rule("still", Direction::Inbound, 2);
-        let rules = RuleSet::new(vec![], vec![volatile, still], Compat::default());
+        let rules = RuleSet::new(vec![], vec![volatile, still], Compat::default(), BTreeMap::new());
         let at = |seconds: i64| RulesRecord::of(&rules, Timestamp(seconds * 1000));
         let differing = |from: i64, to: i64| {
             at(from).differences(&at(to)).into_iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert!(differing(900, 1799).is_empty());
         assert_eq!(differing(1799, 1800), ["clock"]);
-        assert!(matches!(at(0).touched(&at(900)), Touched::Only { .. }));
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use kakehi_engine::flow::{Contribution, Fingerprint, Flow, Kept, RuleContribution};
 use kakehi_engine::object::{Anchor, ReferenceKey};
 use kakehi_engine::problem::{Problem, ProblemKind};
-use kakehi_engine::rule::{RulesRecord, Touched};
+use kakehi_engine::rule::{Direction, LinkType, Revision, RuleSet, RuleTag, RulesRecord};
+use kakehi_engine::scope::{Clause, Operator, Scope};
+use kakehi_engine::time::Timestamp;
 use kakehi_engine::view::{LinkedObject, Phase, Resolved};
 
 use super::*;
@@ -132,38 +134,94 @@ fn new_rules_queue_everything_but_target_objects() {
     provision(store, &[2]);
     drain(store);
     assert_eq!(store.rules_record().unwrap(), None);
-    let record = RulesRecord::of(&target::rules(), NOW);
-    store.adopt_rules(&record, &Touched::Everything).unwrap();
+    let rules = target::rules();
+    let record = RulesRecord::of(&rules, NOW);
+    let revision = Revision::new(None, &record, &rules);
+    store.adopt_rules(&record, &revision).unwrap();
     assert_eq!(queued(store), (vec![CsId(1)], vec![MvId(2)]));
+    assert_eq!(store.queued_resolve(9).unwrap(), [MvId(2)]);
     let crashed = home.crashed();
     assert_eq!(crashed.store().rules_record().unwrap(), Some(record));
     assert_eq!(queued(crashed.store()), queued(store));
+    assert_eq!(crashed.store().queued_resolve(9).unwrap(), [MvId(2)]);
 }
 
 #[test]
-fn g12_changed_rules_queue_the_types_that_they_are_about() {
+fn g12_changed_rules_queue_what_they_are_about_and_what_has_a_problem() {
     let home = Home::new();
     let store = home.store();
-    stage(store, vec![user("a", "a@x"), user("b", "b@x")]);
+    stage(store, vec![user("a", "a@x"), user("b", "b@x"), user("c", "c@x")]);
     provision(store, &[3]);
     drain(store);
-    let record = RulesRecord::of(&target::rules(), NOW);
-    let adopt = |sources: &[(&str, &str)], metaverse: &[&str]| {
-        let touched = Touched::Only {
-            sources: sources
-                .iter()
-                .map(|(name, class)| ((*name).into(), (*class).into()))
-                .collect(),
-            metaverse: metaverse.iter().map(|class| (*class).into()).collect(),
+    let rules = |mail: &str| {
+        let mut rules = target::rules();
+        let mut inbound = rules.rules[0].clone();
+        inbound.direction = Direction::Inbound;
+        inbound.connector = ldap();
+        inbound.tag = RuleTag("in@ldap".into());
+        inbound.cs_class = "user".into();
+        inbound.link = LinkType::Provision;
+        inbound.scope = Scope {
+            groups: vec![vec![Clause {
+                attribute: "mail".into(),
+                operator: Operator::Equal,
+                value: mail.into(),
+                case_sensitive: false,
+            }]],
         };
-        store.adopt_rules(&record, &touched).unwrap();
+        rules.rules.insert(0, inbound);
+        rules
+    };
+    let adopt = |before: &RuleSet, after: &RuleSet| {
+        let (before, record) = (RulesRecord::of(before, NOW), RulesRecord::of(after, NOW));
+        let revision = Revision::new(Some(&before), &record, after);
+        store.adopt_rules(&record, &revision).unwrap();
         let found = queued(store);
         drain(store);
         found
     };
-    assert_eq!(adopt(&[("ldap", "user")], &[]), (vec![CsId(1), CsId(2)], vec![]));
-    assert_eq!(adopt(&[("other", "user"), ("ldap", "contact")], &["group"]), (vec![], vec![]));
-    assert_eq!(adopt(&[], &["person"]), (vec![], vec![MvId(3)]));
+    let nobody = (vec![], vec![]);
+    assert_eq!(adopt(&rules("a@x"), &rules("a@x")), nobody);
+    // Nobody is linked: only whom the rule may link from now on.
+    assert_eq!(adopt(&rules("a@x"), &rules("B@x")), (vec![CsId(2)], vec![]));
+    assert_eq!(adopt(&rules("b@x"), &rules("nobody")), nobody);
+    let problem = Problem {
+        kind: ProblemKind::FlowError,
+        object: CsId(3),
+        rule: None,
+        attribute: None,
+        message: "bad".into(),
+    };
+    let problems = vec![(Phase::Inbound, 3, vec![problem])];
+    store.commit(&Outcome { problems, ..Outcome::default() }).unwrap();
+    assert_eq!(adopt(&rules("b@x"), &rules("nobody")), (vec![CsId(3)], vec![]));
+}
+
+#[test]
+fn p13_orphans_are_resolved_when_their_grace_is_over() {
+    let home = Home::new();
+    let store = home.store();
+    let orphan = |id: i64, since: Option<i64>| {
+        let MvUpdate::Put { mut object, keys } = person(id, "a@x") else { unreachable!() };
+        object.orphaned = since.map(Timestamp);
+        MvUpdate::Put { object, keys }
+    };
+    let mv = vec![orphan(1, Some(1000)), orphan(2, Some(2000)), orphan(3, None)];
+    store.commit(&Outcome { mv, ..Outcome::default() }).unwrap();
+    let due = |class: &str, until: i64| {
+        store.queue_orphans(&class.into(), Timestamp(until)).unwrap();
+        store.queued_resolve(9).unwrap()
+    };
+    assert_eq!(due("person", 999), []);
+    assert_eq!(due("group", 1000), []);
+    assert_eq!(due("person", 1000), [MvId(1)]);
+    assert_eq!(home.crashed().store().queued_resolve(9).unwrap(), [MvId(1)]);
+    let view = store.view().unwrap();
+    assert_eq!(view.mv_objects(&[MvId(2)])[0].orphaned, Some(Timestamp(2000)));
+    drop(view);
+    let done_resolve = vec![MvId(1)];
+    store.commit(&Outcome { done_resolve, ..Outcome::default() }).unwrap();
+    assert_eq!(store.queued_resolve(9).unwrap(), []);
 }
 
 #[test]

@@ -55,6 +55,7 @@ pub(super) fn rules() -> RuleSet {
         connectors: vec![connector],
         rules: vec![rule],
         compat: Compat::default(),
+        grace_seconds: BTreeMap::new(),
     }
 }
 

@@ -342,6 +342,8 @@ struct ContributionRow<'a> {
     skipped: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     flows: Option<Vec<FlowRow<'a>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    withdrawn: Option<Vec<FlowRow<'a>>>,
 }
 
 /// `values` for a value; else `is` says which kind of nothing.
@@ -365,22 +367,26 @@ enum Nothing {
 
 impl<'a> ContributionRow<'a> {
     fn of(contribution: &'a RuleContribution) -> Self {
-        let (skipped, flows) = match &contribution.outcome {
-            Kept::Skipped(why) => (Some(why.as_str().into()), None),
-            Kept::Flows(flows) => (None, Some(flows.iter().map(FlowRow::of).collect())),
+        let rows = |flows: &'a [Flow]| Some(flows.iter().map(FlowRow::of).collect());
+        let (skipped, flows, withdrawn) = match &contribution.outcome {
+            Kept::Skipped(why) => (Some(why.as_str().into()), None, None),
+            Kept::Flows(flows) => (None, rows(flows), None),
+            Kept::Withdrawn(flows) => (None, None, rows(flows)),
         };
-        let input = format!("{:032x}", u128::from_be_bytes(contribution.input.0));
-        Self { rule: contribution.rule.0.as_ref().into(), input: input.into(), skipped, flows }
+        let input = format!("{:032x}", u128::from_be_bytes(contribution.input.0)).into();
+        Self { rule: contribution.rule.0.as_ref().into(), input, skipped, flows, withdrawn }
     }
 
     fn back(self) -> Result<RuleContribution> {
         let input = u128::from_str_radix(&self.input, 16)
             .map_err(|error| Failure::damaged("contributions", error))?;
-        let outcome = match (self.skipped, self.flows) {
+        let back = |rows: Vec<FlowRow<'_>>| -> Result<Vec<Flow>> {
+            rows.into_iter().map(FlowRow::back).collect()
+        };
+        let outcome = match (self.skipped, self.withdrawn) {
             (Some(why), _) => Kept::Skipped(why.into_owned()),
-            (None, flows) => {
-                Kept::Flows(flows.into_iter().flatten().map(FlowRow::back).collect::<Result<_>>()?)
-            }
+            (None, Some(withdrawn)) => Kept::Withdrawn(back(withdrawn)?),
+            (None, None) => Kept::Flows(back(self.flows.unwrap_or_default())?),
         };
         Ok(RuleContribution {
             rule: RuleTag(self.rule.as_ref().into()),
@@ -457,10 +463,14 @@ mod tests {
     }
 
     fn kept() -> impl Strategy<Value = Kept> {
-        let flow = (".*", contribution())
-            .prop_map(|(name, contribution)| Flow { attribute: name.into(), contribution });
+        let flow = || {
+            (".*", contribution())
+                .prop_map(|(name, contribution)| Flow { attribute: name.into(), contribution })
+        };
+        let flows = || prop::collection::vec(flow(), 0..4);
         prop_oneof![
-            prop::collection::vec(flow, 0..4).prop_map(Kept::Flows),
+            flows().prop_map(Kept::Flows),
+            flows().prop_map(Kept::Withdrawn),
             ".*".prop_map(Kept::Skipped),
         ]
     }

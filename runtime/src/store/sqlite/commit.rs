@@ -34,6 +34,13 @@ pub(super) fn queued_mv(db: &Db, limit: usize) -> Result<Vec<MvId>> {
     Ok(ids.collect::<rusqlite::Result<_>>()?)
 }
 
+pub(super) fn queued_resolve(db: &Db, limit: usize) -> Result<Vec<MvId>> {
+    let mut statement =
+        db.sql.prepare_cached("SELECT mv FROM resolve_queue ORDER BY mv LIMIT ?1")?;
+    let ids = statement.query_map([limit as i64], |row| row.get(0).map(MvId))?;
+    Ok(ids.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Stores an outcome.
 ///
 /// What goes is removed last: whoever refers to it is found by rows that go with it.
@@ -42,6 +49,7 @@ pub(super) fn commit(db: &Db, outcome: &Outcome) -> Result<()> {
         Pass { db, objects: Ids::begin(db, ids::OBJECT)?, mvs: Ids::begin(db, ids::MV)? };
     outcome.done_cs.iter().try_for_each(|id| object::unqueue(db, id.0))?;
     outcome.done_mv.iter().try_for_each(|id| unqueue_mv(db, id.0))?;
+    outcome.done_resolve.iter().try_for_each(|id| unqueue_resolve(db, id.0))?;
     outcome.cs.iter().try_for_each(|update| pass.keep_cs(update))?;
     outcome.mv.iter().try_for_each(|update| pass.keep_mv(update))?;
     for (id, export) in &outcome.exports {
@@ -122,19 +130,23 @@ impl Pass<'_> {
     }
 
     fn keep_mv(&mut self, update: &MvUpdate) -> Result<()> {
-        let MvUpdate::Put { object: MvObject { id, class, attributes, alive }, keys } = update
-        else {
-            return Ok(());
-        };
+        let MvUpdate::Put { object, keys } = update else { return Ok(()) };
+        let MvObject { id, class, attributes, alive, orphaned } = object;
         let db = self.db;
         let class = db.names.make_class(&db.sql, class)?;
         db.sql
             .prepare_cached(
-                "INSERT INTO mv (id, class, alive, body) VALUES (?1, ?2, ?3, ?4) \
+                "INSERT INTO mv (id, class, alive, body, orphaned) VALUES (?1, ?2, ?3, ?4, ?5) \
                  ON CONFLICT (id) DO UPDATE SET class = excluded.class, alive = excluded.alive, \
-                 body = excluded.body",
+                 body = excluded.body, orphaned = excluded.orphaned",
             )?
-            .execute((id.0, class, alive, body::encode_mv(attributes)))?;
+            .execute((
+                id.0,
+                class,
+                alive,
+                body::encode_mv(attributes),
+                orphaned.map(|since| since.0),
+            ))?;
         let new = self.mvs.is_new(id.0);
         self.mvs.note(id.0);
         keys::replace(db, Kind::Join, id.0, keys, new)
@@ -161,6 +173,7 @@ fn forget_mv(db: &Db, update: &MvUpdate) -> Result<()> {
         return Ok(());
     };
     unqueue_mv(db, id.0)?;
+    unqueue_resolve(db, id.0)?;
     keys::replace(db, Kind::Join, id.0, &[], false)?;
     for statement in
         ["DELETE FROM problem WHERE phase = 2 AND subject = ?1", "DELETE FROM mv WHERE id = ?1"]
@@ -172,6 +185,11 @@ fn forget_mv(db: &Db, update: &MvUpdate) -> Result<()> {
 
 fn unqueue_mv(db: &Db, id: i64) -> Result<()> {
     db.sql.prepare_cached("DELETE FROM mv_queue WHERE mv = ?1")?.execute([id])?;
+    Ok(())
+}
+
+fn unqueue_resolve(db: &Db, id: i64) -> Result<()> {
+    db.sql.prepare_cached("DELETE FROM resolve_queue WHERE mv = ?1")?.execute([id])?;
     Ok(())
 }
 

@@ -56,7 +56,7 @@ pub(super) fn load(db: &Db, id: CsId) -> Result<Option<CsObject>> {
         dn: row.get(4)?,
         presence: codes::presence(row.get(2)?)?,
         attributes,
-        link: link(row)?,
+        link: link(row, 5)?,
         contributions: body::decode_contributions(row.get_ref(10)?.as_str().map_err(column)?)?,
         deprovisioned: row.get(8)?,
     }))
@@ -139,9 +139,10 @@ pub(super) fn remote_id_text(anchor: Vec<u8>) -> Result<String> {
     String::from_utf8(anchor).map_err(|error| Failure::damaged("remote id", error))
 }
 
-fn link(row: &Row<'_>) -> Result<Option<Link>> {
+/// The link of a row, whose three columns stand side by side from `first`.
+pub(super) fn link(row: &Row<'_>, first: usize) -> Result<Option<Link>> {
     let (mv, rule, origin): (Option<i64>, Option<String>, Option<i64>) =
-        (row.get(5)?, row.get(6)?, row.get(7)?);
+        (row.get(first)?, row.get(first + 1)?, row.get(first + 2)?);
     let (Some(mv), Some(rule), Some(origin)) = (mv, rule, origin) else {
         return Ok(None);
     };

@@ -1,13 +1,15 @@
-//! The rules that objects were last evaluated with: what other rules touch is queued in the
+//! The rules that objects were last evaluated with: what other rules ask for is queued in the
 //! transaction that notes them.
 
-use kakehi_engine::object::{ClassName, ConnectorName};
-use kakehi_engine::rule::{Direction, RuleMark, RuleTag, RulesRecord, RulesetDigest, Touched};
+use std::collections::{BTreeMap, BTreeSet};
+
+use kakehi_engine::rule::{Direction, Revision, RuleMark, RuleTag, RulesRecord, RulesetDigest};
 use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
 
-use super::Db;
 use super::failure::Result;
+use super::{Db, sift};
+use crate::store::Requeued;
 
 /// See [`Store::rules_record`](crate::store::Store::rules_record).
 pub(super) fn record(db: &Db) -> Result<Option<RulesRecord>> {
@@ -19,114 +21,118 @@ pub(super) fn record(db: &Db) -> Result<Option<RulesRecord>> {
     Ok(serde_json::from_str::<Stored>(&text).ok().map(RulesRecord::from))
 }
 
-pub(super) fn adopt(db: &Db, record: &RulesRecord, touched: &Touched) -> Result<()> {
+/// See [`Store::adopt_rules`](crate::store::Store::adopt_rules).
+pub(super) fn adopt(db: &Db, record: &RulesRecord, revision: &Revision<'_>) -> Result<Requeued> {
     let text = serde_json::to_string(&Stored::from(record))
         .expect("a record of texts and numbers can be written as JSON");
     db.sql
         .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('rules', ?1)")?
         .execute([text])?;
-    match touched {
-        Touched::Everything => queue_all(db),
-        Touched::Only { sources, metaverse } => {
-            sources
-                .iter()
-                .try_for_each(|(connector, class)| queue_sources(db, connector, class))?;
-            metaverse.iter().try_for_each(|class| queue_metaverse(db, class))
-        }
-    }
-}
-
-fn queue_all(db: &Db) -> Result<()> {
-    db.sql.execute_batch(
-        "INSERT OR IGNORE INTO object_queue (connector, object) \
-           SELECT connector, id FROM object WHERE partition IS NOT NULL; \
-         INSERT OR IGNORE INTO mv_queue (mv) SELECT id FROM mv;",
-    )?;
-    Ok(())
-}
-
-fn queue_sources(db: &Db, connector: &ConnectorName, class: &ClassName) -> Result<()> {
-    db.sql
-        .prepare_cached(
-            "INSERT OR IGNORE INTO object_queue (connector, object) \
-             SELECT object.connector, object.id FROM object \
-             WHERE object.connector = (SELECT id FROM connector WHERE name = ?1) \
-               AND object.class = (SELECT id FROM class WHERE name = ?2) \
-               AND object.partition IS NOT NULL",
-        )?
-        .execute((connector.as_str(), class.as_str()))?;
-    Ok(())
-}
-
-fn queue_metaverse(db: &Db, class: &ClassName) -> Result<()> {
-    db.sql
-        .prepare_cached(
-            "INSERT OR IGNORE INTO mv_queue (mv) SELECT id FROM mv \
-             WHERE class = (SELECT id FROM class WHERE name = ?1) ORDER BY id",
-        )?
-        .execute([class.as_str()])?;
-    Ok(())
+    sift::queue(db, revision)
 }
 
 /// A record as it is kept.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     digest: String,
-    surroundings: String,
-    rules: Vec<StoredRule>,
+    compat: String,
+    sources: Vec<String>,
+    targets: BTreeMap<String, String>,
+    indexes: BTreeMap<String, String>,
+    rules: BTreeMap<String, StoredRule>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct StoredRule {
-    tag: String,
-    digest: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    period: Option<i64>,
     inbound: bool,
     connector: String,
     cs_class: String,
     mv_class: String,
+    precedence: u32,
+    links: bool,
+    answers: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    period: Option<i64>,
+    scope: String,
+    join: String,
+    link: String,
+    policies: String,
+    leaving: String,
+    writes: BTreeSet<String>,
 }
 
 impl From<&RulesRecord> for Stored {
     fn from(record: &RulesRecord) -> Self {
-        let rule = |(tag, mark): (&RuleTag, &RuleMark)| StoredRule {
-            tag: tag.to_string(),
-            digest: mark.digest.clone(),
-            period: mark.period,
+        let RulesRecord { digest, compat, sources, targets, indexes, rules } = record;
+        let pair = |(name, digest): (&dyn ToString, &String)| (name.to_string(), digest.clone());
+        Self {
+            digest: digest.0.clone(),
+            compat: compat.clone(),
+            sources: sources.iter().map(ToString::to_string).collect(),
+            targets: targets.iter().map(|(name, digest)| pair((name, digest))).collect(),
+            indexes: indexes.iter().map(|(name, digest)| pair((name, digest))).collect(),
+            rules: rules.iter().map(|(tag, mark)| (tag.to_string(), mark.into())).collect(),
+        }
+    }
+}
+
+impl From<&RuleMark> for StoredRule {
+    fn from(mark: &RuleMark) -> Self {
+        let mark = mark.clone();
+        Self {
             inbound: mark.direction == Direction::Inbound,
             connector: mark.connector.to_string(),
             cs_class: mark.cs_class.to_string(),
             mv_class: mark.mv_class.to_string(),
-        };
-        Self {
-            digest: record.digest.0.clone(),
-            surroundings: record.surroundings.clone(),
-            rules: record.rules.iter().map(rule).collect(),
+            precedence: mark.precedence,
+            links: mark.links,
+            answers: mark.answers,
+            period: mark.period,
+            scope: mark.scope,
+            join: mark.join,
+            link: mark.link,
+            policies: mark.policies,
+            leaving: mark.leaving,
+            writes: mark.writes.iter().map(ToString::to_string).collect(),
         }
     }
 }
 
 impl From<Stored> for RulesRecord {
     fn from(stored: Stored) -> Self {
-        let rule = |rule: StoredRule| {
-            let mark = RuleMark {
-                digest: rule.digest,
-                period: rule.period,
-                direction: match rule.inbound {
-                    true => Direction::Inbound,
-                    false => Direction::Outbound,
-                },
-                connector: rule.connector.into(),
-                cs_class: rule.cs_class.into(),
-                mv_class: rule.mv_class.into(),
-            };
-            (RuleTag(rule.tag.into()), mark)
-        };
+        let Stored { digest, compat, sources, targets, indexes, rules } = stored;
+        let rule = |(tag, rule): (String, StoredRule)| (RuleTag(tag.into()), rule.into());
         Self {
-            digest: RulesetDigest(stored.digest),
-            surroundings: stored.surroundings,
-            rules: stored.rules.into_iter().map(rule).collect(),
+            digest: RulesetDigest(digest),
+            compat,
+            sources: sources.into_iter().map(Into::into).collect(),
+            targets: targets.into_iter().map(|(name, digest)| (name.into(), digest)).collect(),
+            indexes: indexes.into_iter().map(|(name, digest)| (name.into(), digest)).collect(),
+            rules: rules.into_iter().map(rule).collect(),
+        }
+    }
+}
+
+impl From<StoredRule> for RuleMark {
+    fn from(rule: StoredRule) -> Self {
+        Self {
+            direction: match rule.inbound {
+                true => Direction::Inbound,
+                false => Direction::Outbound,
+            },
+            connector: rule.connector.into(),
+            cs_class: rule.cs_class.into(),
+            mv_class: rule.mv_class.into(),
+            precedence: rule.precedence,
+            links: rule.links,
+            answers: rule.answers,
+            period: rule.period,
+            scope: rule.scope,
+            join: rule.join,
+            link: rule.link,
+            policies: rule.policies,
+            leaving: rule.leaving,
+            writes: rule.writes.into_iter().map(Into::into).collect(),
         }
     }
 }

@@ -195,7 +195,8 @@ CREATE TABLE run (
 ) STRICT;
 ";
 
-/// What was sent, who decided it, and what it takes to take it back.
+/// What was sent, who decided it, and what it takes to take it back; rules that are ranked
+/// otherwise, and metaverse objects that live on for a period of grace.
 const VERSION_2: &str = "
 -- Tags of rules, for the rows that name many of them.
 CREATE TABLE rule (id INTEGER PRIMARY KEY, tag TEXT NOT NULL UNIQUE) STRICT;
@@ -244,4 +245,9 @@ CREATE TABLE decision (
   config TEXT NOT NULL,
   details TEXT NOT NULL
 ) STRICT;
+-- Metaverse objects of which no rule has to be asked, but which are to be resolved anew.
+CREATE TABLE resolve_queue (mv INTEGER PRIMARY KEY) STRICT;
+-- Since when nothing keeps an object that lives on.
+ALTER TABLE mv ADD COLUMN orphaned INTEGER;
+CREATE INDEX mv_orphaned ON mv (class, orphaned) WHERE orphaned IS NOT NULL;
 ";

@@ -7,6 +7,7 @@ use std::sync::MutexGuard;
 use kakehi_engine::connector_space::{CsId, CsObject, MvId};
 use kakehi_engine::metaverse::MvObject;
 use kakehi_engine::object::{AttributeName, ClassName, ConnectorName, ReferenceKey};
+use kakehi_engine::time::Timestamp;
 use kakehi_engine::view::{IndexKey, LinkedObject, Resolved, View};
 use rusqlite::OptionalExtension;
 
@@ -149,14 +150,16 @@ impl View for SqliteView<'_> {
 }
 
 pub(super) fn mv_object(db: &Db, id: MvId) -> Result<Option<MvObject>> {
-    let mut statement = db.sql.prepare_cached("SELECT class, alive, body FROM mv WHERE id = ?1")?;
+    let mut statement =
+        db.sql.prepare_cached("SELECT class, alive, body, orphaned FROM mv WHERE id = ?1")?;
     let mut rows = statement.query([id.0])?;
     let Some(row) = rows.next()? else {
         return Ok(None);
     };
     let class = db.names.class(&db.sql, row.get(0)?)?;
     let attributes = body::decode_mv(row.get_ref(2)?.as_str().map_err(object::column)?)?;
-    Ok(Some(MvObject { id, class, attributes, alive: row.get(1)? }))
+    let orphaned = row.get::<_, Option<i64>>(3)?.map(Timestamp);
+    Ok(Some(MvObject { id, class, attributes, alive: row.get(1)?, orphaned }))
 }
 
 pub(super) fn linked_objects(db: &Db, id: MvId) -> Result<Vec<LinkedObject>> {

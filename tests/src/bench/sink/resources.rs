@@ -98,18 +98,19 @@ impl Resources {
     }
 }
 
-/// Splits a path of a resource: `/scim/v2/Users/7` is number 7 of `/scim/v2/Users`.
+/// Splits a path of a resource: `/scim/v2/Users/User-7` is number 7 of `/scim/v2/Users`.
 fn place_of(path: &str) -> Option<(&str, usize)> {
     let (collection, id) = path.rsplit_once('/')?;
-    Some((collection, id.parse().ok()?))
+    Some((collection, id.rsplit_once('-')?.1.parse().ok()?))
 }
 
-/// The resource as the service would show it: what was sent, with `id` and `meta` before it.
+/// The resource as the service would show it: what was sent, with `id` and `meta` before it. The id
+/// is one of all types of resources (RFC 7643 3.1).
 fn with_identity(collection: &str, place: usize, body: &Bytes) -> Bytes {
     let class = collection.rsplit('/').next().unwrap_or_default().trim_end_matches('s');
     let identity = format!(
-        "{{\"id\":\"{place}\",\"meta\":{{\"resourceType\":\"{class}\",\
-         \"location\":\"{collection}/{place}\"}},"
+        "{{\"id\":\"{class}-{place}\",\"meta\":{{\"resourceType\":\"{class}\",\
+         \"location\":\"{collection}/{class}-{place}\"}},"
     );
     let rest = body.iter().position(|byte| *byte == b'{').map_or(0, |at| at + 1);
     [identity.as_bytes(), &body[rest..]].concat().into()
