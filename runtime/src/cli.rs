@@ -2,6 +2,7 @@
 //! stderr.
 
 mod apply;
+mod audit;
 mod config;
 mod demo;
 mod explain;
@@ -13,6 +14,7 @@ mod render;
 mod rules;
 mod run;
 mod runs;
+mod staging;
 mod status;
 
 use std::path::PathBuf;
@@ -54,6 +56,11 @@ enum Verb {
     Apply(apply::Apply),
     /// Tell why an object has the values it has
     Explain(explain::Explain),
+    /// What was sent and decided: when, by which rule, by whom
+    Audit(audit::Audit),
+    /// Staging mode: everything but sending
+    #[command(subcommand)]
+    Staging(staging::Staging),
     /// Objects, queues and the last runs
     Status(status::Status),
     /// The configuration
@@ -87,6 +94,8 @@ pub fn main() -> ExitCode {
         Verb::Plan(verb) => verb.execute(&config),
         Verb::Apply(verb) => verb.execute(&config),
         Verb::Explain(verb) => verb.execute(&config),
+        Verb::Audit(verb) => verb.execute(&config),
+        Verb::Staging(verb) => verb.execute(&config),
         Verb::Status(verb) => verb.execute(&config),
         Verb::Config(verb) => verb.execute(&config),
         Verb::Rules(verb) => verb.execute(&config),

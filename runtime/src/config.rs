@@ -22,11 +22,11 @@ pub mod system;
 pub mod target;
 pub mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use kakehi_engine::object::ConnectorName;
+use kakehi_engine::object::{AttributeName, ConnectorName};
 
 use self::credential::{Credential, Credentials};
 use self::finding::{Finding, Findings, FlawCodes, key_path};
@@ -76,6 +76,7 @@ pub struct Config {
     pub rules: Rules,
     pub import: Import,
     pub run: Run,
+    pub audit: Audit,
     pub log: Log,
     /// The Unix socket over which the service is told what to do.
     pub control: PathBuf,
@@ -86,6 +87,13 @@ pub struct Config {
 #[derive(Clone, Debug)]
 pub struct State {
     pub path: PathBuf,
+}
+
+/// What the audit shows.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// Attributes of targets whose values are shown as digests.
+    pub secret: BTreeSet<AttributeName>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -152,6 +160,7 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
         rules,
         import,
         run,
+        audit,
         log,
         control,
         http,
@@ -173,6 +182,7 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
         rules: rules::rules(rules, folder, &mut findings),
         import: limits::import(import, &mut findings),
         run: limits::run(run, &mut findings),
+        audit: Audit { secret: audit.secret.into_iter().map(Into::into).collect() },
         log: Log { level: log.level.into() },
     };
     for (name, raw) in sources.0 {

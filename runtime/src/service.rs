@@ -1,5 +1,6 @@
 //! The service: picks the real parts, hands them to each other, and keeps them going.
 
+pub mod audit;
 pub mod clock;
 pub mod control;
 pub mod explain;
@@ -15,6 +16,7 @@ pub mod preview;
 pub mod reasons;
 mod reload;
 pub mod schema;
+pub mod staging;
 pub mod supervise;
 mod watch;
 pub mod world;
@@ -22,5 +24,9 @@ pub mod world;
 // What the command line is given to print: it names no room behind this one.
 pub use crate::delivery::receiver::Receiver;
 pub use crate::edge::{Clock, PollMode, SourceSchema};
-pub use crate::store::{RunId, RunRecord, StoreError, Totals, Troubles};
+pub use crate::store::{
+    Decision, DecisionKind, RunId, RunRecord, Sent, StagingMode, Store, StoreError, Totals,
+    Troubles,
+};
+pub use crate::sync::undo::Left;
 pub use crate::sync::{Report, Status, counts_json, exports_of};

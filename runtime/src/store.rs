@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod journal;
 pub mod reading;
 pub mod sqlite;
 
@@ -17,10 +18,11 @@ use kakehi_engine::metaverse::MvObject;
 use kakehi_engine::object::{AttributeName, ClassName, ConnectorName};
 use kakehi_engine::plan::{Plan, PlanId};
 use kakehi_engine::problem::{Problem, ProblemKind};
-use kakehi_engine::rule::{Revision, RuleSet, RulesRecord};
+use kakehi_engine::rule::{Revision, RuleSet, RulesRecord, RulesetDigest};
 use kakehi_engine::time::Timestamp;
 use kakehi_engine::view::{Outcome, View};
 
+pub use self::journal::{Decision, DecisionKind, Repeated, Repetition, Sent, StagingMode, Trail};
 pub use self::reading::{LinkCount, Reading};
 use crate::edge::{Batch, RemoteObject, SourceState};
 
@@ -101,6 +103,8 @@ pub enum Due {
     /// Those whose hold, if any, is over.
     At(Timestamp),
     All,
+    /// Those that take a plan back, and only those. All others are what rules want.
+    Undo,
 }
 
 /// A pending export with what its delivery knows of it.
@@ -116,6 +120,8 @@ pub struct PendingExport {
     pub hold: Option<Hold>,
     /// A request was written and its outcome never settled.
     pub in_doubt: bool,
+    /// The plan that it takes back, if it is not what rules want.
+    pub undoes: Option<PlanId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -273,8 +279,10 @@ pub trait Store: Send + Sync + Reading {
     fn each_export(&self, due: Due, each: &mut dyn FnMut(PendingExport)) -> Result<(), StoreError>;
     /// What names these objects at their target: for people. One answer each, in order.
     fn target_names(&self, ids: &[CsId]) -> Result<Vec<String>, StoreError>;
+    /// How many values of an attribute an object of a target is known to hold.
+    fn held(&self, object: CsId, attribute: &AttributeName) -> Result<u64, StoreError>;
     /// Saves the plan and binds every export that is due now to it; only bound exports can be
-    /// claimed.
+    /// claimed. A plan that takes another one back binds the exports that do so.
     fn save_plan(&self, plan: &Plan, now: Timestamp) -> Result<(), StoreError>;
 
     // --- match
@@ -297,13 +305,56 @@ pub trait Store: Send + Sync + Reading {
     ) -> Result<Vec<PendingExport>, StoreError>;
     /// The ids at the target; one answer each, in order. `None`: not created yet.
     fn remote_ids(&self, ids: &[CsId]) -> Result<Vec<Option<String>>, StoreError>;
-    fn settle(&self, settlements: &[Settlement], now: Timestamp) -> Result<(), StoreError>;
+    /// What was carried out is noted in the journal in the same step, if it is kept.
+    fn settle(
+        &self,
+        settlements: &[Settlement],
+        trail: &Trail<'_>,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
     /// Exports left in doubt by a crash or an unknown outcome, by object.
     fn in_doubt(&self, connector: &ConnectorName) -> Result<Vec<PendingExport>, StoreError>;
     /// What was found out about an export in doubt. `Some`: the object as the target shows it
     /// (staged before). `None`: the target does not have it. Either way its difference is computed
     /// anew.
     fn resolve_doubt(&self, object: CsId, found: Option<CsId>) -> Result<(), StoreError>;
+
+    // --- take back
+    /// Passes what a plan did by: all entries of one object at once, the newest first.
+    fn each_sent_by(
+        &self,
+        plan: &PlanId,
+        each: &mut dyn FnMut(Vec<Sent>),
+    ) -> Result<(), StoreError>;
+    /// Puts exports that take a plan back in the place of what is pending of their objects.
+    fn stage_undo(&self, undoes: &PlanId, exports: &[Export]) -> Result<(), StoreError>;
+    /// Removes what is left of taking a plan back; their objects are looked at again.
+    fn forget_undo(&self) -> Result<(), StoreError>;
+    /// Unbinds exports from their plan: they are left to the next one.
+    fn unbind(&self, objects: &[CsId]) -> Result<(), StoreError>;
+
+    // --- journal and decisions
+    /// Passes everything that was sent since then by, oldest first.
+    fn each_sent(&self, since: Timestamp, each: &mut dyn FnMut(Sent)) -> Result<(), StoreError>;
+    /// Holds pending exports that were sent too often before by the same rules: whoever changes the
+    /// rules to and fro knows of it. Gives what was held now.
+    fn hold_repeated(
+        &self,
+        limits: Repetition,
+        ruleset: &RulesetDigest,
+        now: Timestamp,
+    ) -> Result<Vec<Repeated>, StoreError>;
+    fn note_decision(&self, decision: &Decision) -> Result<(), StoreError>;
+    /// Since then, oldest first.
+    fn decisions(&self, since: Timestamp) -> Result<Vec<Decision>, StoreError>;
+    /// The last one that put rules or a configuration into force.
+    fn last_configuration(&self) -> Result<Option<Decision>, StoreError>;
+    /// Forgets some of the journal and of the decisions that are older. Gives whether there may be
+    /// more.
+    fn forget_before(&self, sent: Timestamp, decided: Timestamp) -> Result<bool, StoreError>;
+    /// Whether staging mode was switched on at run time.
+    fn staging(&self) -> Result<Option<StagingMode>, StoreError>;
+    fn set_staging(&self, mode: Option<&StagingMode>) -> Result<(), StoreError>;
 
     // --- records
     /// Gives the number of the run; the one in `run` does not count.

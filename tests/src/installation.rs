@@ -3,8 +3,9 @@
 use crate::product::Product;
 use crate::slapd::{READER, READER_PASSWORD, SUFFIX};
 
-/// The token that every SCIM server of the tests takes.
-pub const TOKEN: &str = "secret";
+/// The token that every SCIM server of the tests takes: nothing else is written like it, so that it
+/// can be searched for in all that the product leaves.
+pub const TOKEN: &str = "m4rk3r-0f-a-s3cr3t";
 
 /// An installation that reads `ldap_url` and writes `base_url`, with the rules of [`MANIFEST`].
 pub fn openldap_to_scim(ldap_url: &str, base_url: &str) -> Product {

@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod fuzz;
 pub mod guests;
 pub mod installation;
+pub mod office;
 pub mod product;
 pub mod receiver;
 pub mod scenario;

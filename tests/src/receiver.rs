@@ -34,6 +34,15 @@ impl InProcess {
         self.0.users()
     }
 
+    pub fn groups(&self) -> Vec<Json> {
+        self.0.groups()
+    }
+
+    /// How often something was to be changed.
+    pub fn writes(&self) -> usize {
+        self.requests().iter().filter(|request| request.method != "GET").count()
+    }
+
     /// Everything that it was asked, in order.
     pub fn requests(&self) -> Vec<LoggedRequest> {
         self.0.requests()

@@ -12,7 +12,7 @@ use kakehi_engine::object::{AttributeMap, Value};
 use kakehi_engine::time::Timestamp;
 
 /// The token of every server of the tests.
-pub const TOKEN: &str = "secret";
+pub const TOKEN: &str = crate::installation::TOKEN;
 
 /// A clock that moves only when it is told to.
 #[derive(Default)]

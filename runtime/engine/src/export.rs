@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::connector_space::{CsId, MvId};
 use crate::object::{AttributeMap, AttributeName, ClassName, ConnectorName, Value};
+use crate::rule::RuleTag;
 
 /// What one export does, seen as a whole. The first that fits, in this order: add, delete, disable,
 /// rename, update.
@@ -69,6 +70,12 @@ pub struct Export {
     pub match_key: String,
     /// Rank of the class: lower ones are created first.
     pub rank: u8,
+    /// The object leaves, or comes, because its metaverse object is wanted as another type
+    /// (provisioning.md 11.5 step 4): both halves of such a change are marked.
+    pub type_change: bool,
+    /// The rule that decided each of `changes`, in their order; of a disable and a delete, the rule
+    /// whose link ended. `None` where no rule did. For the audit, never for deciding.
+    pub by: Vec<Option<RuleTag>>,
 }
 
 impl Export {

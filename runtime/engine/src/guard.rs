@@ -1,89 +1,232 @@
-//! The limits that stop a plan before its first request (provisioning.md 11.13, delivery.md 11).
+//! The limits that stop a plan before its first request (P-05, provisioning.md 11.13, delivery.md
+//! 11): exports pass by and are counted; the limits they exceed flow out.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::object::ConnectorName;
+use crate::export::{AttributeChange, Export, ExportOp};
+use crate::object::{AttributeName, ConnectorName};
 use crate::plan::Counts;
-use crate::rule::{RuleSet, Thresholds};
+use crate::rule::{Connector, Measure, RuleSet, TargetClass};
 
 /// A limit that a plan exceeds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trip {
     pub connector: ConnectorName,
-    /// Deletes and disables of the plan.
-    pub removals: u64,
-    /// How many were allowed.
+    pub measure: Measure,
+    /// The attribute that is cleared, or the group that loses members: the one farthest beyond.
+    pub what: Option<String>,
+    /// How many attributes or groups besides exceed the limit too.
+    pub others: u64,
+    pub planned: u64,
     pub allowed: u64,
-    /// Linked objects of the target, of which the percentage was taken.
-    pub linked: u64,
+    /// Linked objects of the target, or members of the group: what the percentage was taken of.
+    pub whole: u64,
 }
 
 impl fmt::Display for Trip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { connector, removals, allowed, linked } = self;
-        write!(
-            f,
-            "target `{connector}`: {removals} objects would be deleted or disabled, \
-             at most {allowed} of {linked} may be"
-        )
+        let Self { connector, measure, what, others, planned, allowed, whole } = self;
+        let what = what.as_deref().unwrap_or_default();
+        write!(f, "target `{connector}`: ")?;
+        match measure {
+            Measure::Removals => write!(f, "{planned} objects would be deleted or disabled")?,
+            Measure::Deletes => write!(f, "{planned} objects would be deleted")?,
+            Measure::Disables => write!(f, "{planned} objects would be disabled")?,
+            Measure::TypeChanges => write!(f, "{planned} objects would become another type")?,
+            Measure::Renames => write!(f, "{planned} objects would be renamed")?,
+            Measure::Clears => write!(f, "`{what}` of {planned} objects would be cleared")?,
+            Measure::MemberRemovals => {
+                return write!(
+                    f,
+                    "group `{what}` would lose {planned} members, at most {allowed} of {whole} may \
+                     go (`member_removals`){}",
+                    and_others(*others, "groups")
+                );
+            }
+        }
+        let others = and_others(*others, "attributes");
+        write!(f, ", at most {allowed} of {whole} may be (`{measure}`){others}")
     }
 }
 
-/// Takes counts and numbers of linked objects per target. Gives the limits exceeded, by target.
-///
-/// Source: delivery.md 11 (the smaller of count and percentage, but at least the floor).
-pub fn trips(
-    rules: &RuleSet,
-    counts: &BTreeMap<ConnectorName, Counts>,
-    linked: &BTreeMap<ConnectorName, u64>,
-) -> Vec<Trip> {
-    let mut trips = vec![];
-    for target in rules.targets() {
-        let linked = linked.get(&target.name).copied().unwrap_or(0);
-        let removals = counts.get(&target.name).map_or(0, |counts| counts.delete + counts.disable);
-        let allowed = allowed(&target.thresholds, linked);
-        if removals > allowed {
-            trips.push(Trip { connector: target.name.clone(), removals, allowed, linked });
+fn and_others(others: u64, what: &str) -> String {
+    if others == 0 { String::new() } else { format!("; {others} other {what} likewise") }
+}
+
+/// How many values of one attribute a target object is known to hold.
+pub type Held<'a> = dyn FnMut(&Export, &AttributeName) -> u64 + 'a;
+
+/// Counts what one plan does to one target. What it remembers does not grow with the plan.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    pub counts: Counts,
+    /// Objects that lose all values of an attribute, by attribute.
+    clears: BTreeMap<AttributeName, u64>,
+    /// The group farthest beyond its limit.
+    group: Option<Trip>,
+    groups_beyond: u64,
+}
+
+// === impl Tally ===
+
+impl Tally {
+    pub fn add(&mut self, export: &Export, target: Option<&Connector>, held: &mut Held<'_>) {
+        let counts = &mut self.counts;
+        match export.op {
+            ExportOp::Add => counts.add += 1,
+            ExportOp::Update => counts.update += 1,
+            ExportOp::Rename => counts.rename += 1,
+            ExportOp::Disable => counts.disable += 1,
+            ExportOp::Delete => counts.delete += 1,
+        }
+        // The half that takes away is counted: the other one may be there already.
+        let leaves = matches!(export.op, ExportOp::Disable | ExportOp::Delete);
+        counts.type_change += u64::from(export.type_change && leaves);
+        let class = target.and_then(|target| target.classes.get(&export.class));
+        for change in &export.changes {
+            self.change(export, change, target, class, held);
         }
     }
-    trips
+
+    fn change(
+        &mut self,
+        export: &Export,
+        change: &AttributeChange,
+        target: Option<&Connector>,
+        class: Option<&TargetClass>,
+        held: &mut Held<'_>,
+    ) {
+        let members = |values: &[crate::object::Value]| {
+            values.iter().filter(|value| value.is_reference()).count() as u64
+        };
+        let (added, lost) = (members(&change.add), members(&change.remove));
+        self.counts.member_add += added;
+        self.counts.member_remove += lost;
+        if export.op == ExportOp::Add {
+            return;
+        }
+        let removed = change.remove.len() as u64;
+        let cleared = match &change.replace {
+            Some(values) => values.is_empty(),
+            None => {
+                lost == 0 && removed > 0 && change.add.is_empty() && {
+                    removed >= held(export, &change.attribute)
+                }
+            }
+        };
+        if cleared {
+            self.counts.attribute_cleared += 1;
+            *self.clears.entry(change.attribute.clone()).or_default() += 1;
+        }
+        if lost > 0
+            && let Some(target) = target
+        {
+            let multi = class.is_none_or(|class| class.multi_valued.contains(&change.attribute));
+            let limit = target.thresholds.member_removals;
+            // Fewer than the floor never exceed: most groups need not be counted.
+            if multi && lost > limit.floor {
+                self.group(export, lost, held(export, &change.attribute), target);
+            }
+        }
+    }
+
+    fn group(&mut self, export: &Export, planned: u64, whole: u64, target: &Connector) {
+        let allowed = target.thresholds.member_removals.allowed(whole);
+        if planned <= allowed {
+            return;
+        }
+        let farther = self
+            .group
+            .as_ref()
+            .is_none_or(|known| planned - allowed > known.planned - known.allowed);
+        self.groups_beyond += 1;
+        if farther {
+            self.group = Some(Trip {
+                connector: target.name.clone(),
+                measure: Measure::MemberRemovals,
+                what: Some(export.match_key.clone()),
+                others: 0,
+                planned,
+                allowed,
+                whole,
+            });
+        }
+    }
+
+    /// Whether a limit in percent of the linked objects has anything to measure: fewer than its
+    /// floor are always allowed.
+    pub fn needs_linked(&self, target: &Connector) -> bool {
+        let beyond = |(measure, planned)| planned > target.thresholds.of(measure).floor;
+        let most_cleared = self.clears.values().copied().max().unwrap_or(0);
+        self.objects().into_iter().any(beyond) || beyond((Measure::Clears, most_cleared))
+    }
+
+    fn objects(&self) -> [(Measure, u64); 5] {
+        let Counts { rename, disable, delete, type_change, .. } = self.counts;
+        [
+            (Measure::Removals, delete + disable),
+            (Measure::Deletes, delete),
+            (Measure::Disables, disable),
+            (Measure::TypeChanges, type_change),
+            (Measure::Renames, rename),
+        ]
+    }
+
+    /// The limits exceeded, the gravest first.
+    pub fn trips(&self, target: &Connector, linked: u64) -> Vec<Trip> {
+        let trip = |(measure, planned): (Measure, u64), what: Option<&AttributeName>| {
+            let allowed = target.thresholds.of(measure).allowed(linked);
+            (planned > allowed).then(|| Trip {
+                connector: target.name.clone(),
+                measure,
+                what: what.map(ToString::to_string),
+                others: 0,
+                planned,
+                allowed,
+                whole: linked,
+            })
+        };
+        let mut trips: Vec<Trip> =
+            self.objects().into_iter().filter_map(|counted| trip(counted, None)).collect();
+        // The combined limit says it all, unless one of the two has a stricter limit of its own.
+        if let Some(both) = trips.iter().find(|trip| trip.measure == Measure::Removals).cloned() {
+            let single = |trip: &Trip| matches!(trip.measure, Measure::Deletes | Measure::Disables);
+            trips.retain(|trip| !single(trip) || trip.allowed < both.allowed);
+        }
+        trips.extend(
+            self.group
+                .clone()
+                .map(|trip| Trip { others: self.groups_beyond.saturating_sub(1), ..trip }),
+        );
+        let cleared: Vec<Trip> = self
+            .clears
+            .iter()
+            .filter_map(|(name, planned)| trip((Measure::Clears, *planned), Some(name)))
+            .collect();
+        let others = (cleared.len() as u64).saturating_sub(1);
+        let worst = cleared.into_iter().rev().max_by_key(|trip| trip.planned);
+        trips.extend(worst.map(|trip| Trip { others, ..trip }));
+        trips.sort_by_key(|trip| std::cmp::Reverse(trip.measure));
+        trips
+    }
 }
 
-/// How many removals a run may make of `linked` objects.
-pub fn allowed(thresholds: &Thresholds, linked: u64) -> u64 {
-    let percent = linked.saturating_mul(thresholds.removals_percent) / 100;
-    thresholds.removals_max.min(percent).max(thresholds.removals_floor)
+/// Takes what was counted and the numbers of linked objects, both by target. Gives the limits
+/// exceeded, by target.
+pub(crate) fn trips(
+    rules: &RuleSet,
+    tallies: &BTreeMap<ConnectorName, Tally>,
+    linked: &BTreeMap<ConnectorName, u64>,
+) -> Vec<Trip> {
+    rules
+        .targets()
+        .filter_map(|target| Some((target, tallies.get(&target.name)?)))
+        .flat_map(|(target, tally)| {
+            tally.trips(target, linked.get(&target.name).copied().unwrap_or(0))
+        })
+        .collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_smaller_of_count_and_percentage_counts_but_never_less_than_the_floor() {
-        let limits = Thresholds::default();
-        for (linked, expected) in [(0, 5), (100, 5), (200, 10), (10_000, 500), (1_000_000, 500)] {
-            assert_eq!(allowed(&limits, linked), expected, "{linked} linked");
-        }
-    }
-
-    /// Disables and deletes planned for a target of 100 linked objects, of which 5 may go.
-    fn check(disable: u64, delete: u64, trips_expected: usize) {
-        let rules = crate::testing::rule_set(crate::rule::ConnectorKind::Target, vec![]);
-        let counts = Counts { disable, delete, add: 50, update: 50, ..Counts::default() };
-        let counts = BTreeMap::from([("forest-a".into(), counts)]);
-        let linked = BTreeMap::from([("forest-a".into(), 100)]);
-        let trips = trips(&rules, &counts, &linked);
-        assert_eq!(trips.len(), trips_expected, "{disable} disabled and {delete} deleted");
-    }
-
-    #[test]
-    fn the_limit_itself_is_allowed_and_one_more_is_not() {
-        check(0, 5, 0);
-        check(5, 0, 0);
-        check(2, 3, 0);
-        check(0, 6, 1);
-        check(3, 3, 1);
-    }
-}
+mod tests;

@@ -22,6 +22,7 @@ pub mod precedence;
 pub mod preview;
 pub mod problem;
 mod provision;
+pub mod repetition;
 pub mod rule;
 pub mod scope;
 pub mod synchronize;
@@ -29,5 +30,6 @@ mod target;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod undo;
 mod vacancy;
 pub mod view;

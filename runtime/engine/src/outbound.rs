@@ -112,6 +112,8 @@ struct Job<'a> {
     link: Link,
     contributions: Vec<RuleContribution>,
     desired: Desired,
+    /// It takes the place of an object of another type.
+    type_change: bool,
 }
 
 // === impl Pass ===
@@ -239,12 +241,18 @@ impl<'a> Pass<'a> {
             None => (None, self.find(object, attributes, &linking)?),
         };
         let replaced = home.is_some();
-        let job = match home {
+        let mut job = match home {
             Some((target, link)) => Some(self.job(object, target, link, contributions)?),
             None => None,
         };
         if let Some(known) = leaving {
+            let other_type = job.as_ref().is_some_and(|job| job.target.class != known.class);
+            if let Some(job) = &mut job {
+                job.type_change = other_type;
+            }
+            let left = known.id;
             self.leave(known, replaced, outcome);
+            mark_type_change(outcome, left, other_type);
         }
         if let Some(job) = &job {
             self.vacancies.take(job.target.id);
@@ -365,7 +373,7 @@ impl<'a> Pass<'a> {
                 attribute: Some(misfit.attribute),
                 message: misfit.message,
             })?;
-        Ok(Job { mv, target, link, contributions, desired })
+        Ok(Job { mv, target, link, contributions, desired, type_change: false })
     }
 
     fn class(&self, object: &CsObject) -> &TargetClass {
@@ -387,10 +395,11 @@ impl<'a> Pass<'a> {
 
     /// Stages the difference between what the object should hold and what it holds (11.5 step 8).
     fn export(&self, job: Job<'_>, homes: &BTreeMap<MvId, CsId>, outcome: &mut Outcome) {
-        let Job { mv, mut target, link, contributions, mut desired } = job;
+        let Job { mv, mut target, link, contributions, mut desired, type_change } = job;
         outcome.counters.omitted_references += desired.resolve(homes);
         let export = desired.export(&target, self.class(&target), &self.not_persisted, mv.id);
         outcome.exports.push((target.id, export));
+        mark_type_change(outcome, target.id, type_change);
         if target.link.is_none() {
             outcome.repoint_mv.push(mv.id);
         }
@@ -405,6 +414,14 @@ impl<'a> Pass<'a> {
             target.deprovisioned = desired.revives;
             outcome.cs.push(CsUpdate::Target { object: target, unlinked: vec![] });
         }
+    }
+}
+
+/// The export that was staged last for this object is one half of a change of type.
+fn mark_type_change(outcome: &mut Outcome, object: CsId, type_change: bool) {
+    let staged = outcome.exports.iter_mut().rev().find(|(id, _)| *id == object);
+    if let Some((_, Some(export))) = staged {
+        export.type_change |= type_change;
     }
 }
 

@@ -8,8 +8,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::export::{Export, ExportOp};
-use crate::guard::Trip;
+use crate::export::Export;
+use crate::guard::{Held, Tally, Trip};
 use crate::object::{ConnectorName, Value};
 use crate::rule::{RuleSet, RulesetDigest};
 
@@ -40,11 +40,16 @@ pub struct Counts {
     /// Values added to and removed from attributes that hold several references.
     pub member_add: u64,
     pub member_remove: u64,
+    /// Objects that are replaced by one of another type; their deletes, disables and adds are
+    /// counted as such besides.
+    pub type_change: u64,
+    /// Attributes of existing objects that lose all their values.
+    pub attribute_cleared: u64,
 }
 
 impl Counts {
     /// Names and numbers in the order in which they are always shown.
-    pub fn named(&self) -> [(&'static str, u64); 7] {
+    pub fn named(&self) -> [(&'static str, u64); 9] {
         [
             ("add", self.add),
             ("update", self.update),
@@ -53,7 +58,32 @@ impl Counts {
             ("delete", self.delete),
             ("member_add", self.member_add),
             ("member_remove", self.member_remove),
+            ("type_change", self.type_change),
+            ("attribute_cleared", self.attribute_cleared),
         ]
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        let Self {
+            add,
+            update,
+            rename,
+            disable,
+            delete,
+            member_add,
+            member_remove,
+            type_change,
+            attribute_cleared,
+        } = other;
+        self.add += add;
+        self.update += update;
+        self.rename += rename;
+        self.disable += disable;
+        self.delete += delete;
+        self.member_add += member_add;
+        self.member_remove += member_remove;
+        self.type_change += type_change;
+        self.attribute_cleared += attribute_cleared;
     }
 
     pub fn exports(&self) -> u64 {
@@ -69,6 +99,8 @@ pub struct PlanBasis {
     pub ruleset: RulesetDigest,
     /// Digest of the configuration without secrets.
     pub config: String,
+    /// The plan whose exports this one takes back, if it is not made of what rules want.
+    pub undoes: Option<PlanId>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -91,7 +123,7 @@ impl Plan {
 pub struct PlanBuilder<'a> {
     rules: &'a RuleSet,
     basis: PlanBasis,
-    counts: BTreeMap<ConnectorName, Counts>,
+    tallies: BTreeMap<ConnectorName, Tally>,
     digest: Sha256,
 }
 
@@ -99,46 +131,51 @@ pub struct PlanBuilder<'a> {
 
 impl<'a> PlanBuilder<'a> {
     pub fn new(rules: &'a RuleSet, basis: PlanBasis) -> Self {
-        let counts =
-            rules.targets().map(|target| (target.name.clone(), Counts::default())).collect();
+        let tallies =
+            rules.targets().map(|target| (target.name.clone(), Tally::default())).collect();
         let mut digest = Sha256::new();
         for part in [basis.parent.as_ref().map_or("", |id| &id.0), &basis.ruleset.0, &basis.config]
         {
             text(&mut digest, part);
         }
-        Self { rules, basis, counts, digest }
+        if let Some(undoes) = &basis.undoes {
+            text(&mut digest, &undoes.0);
+        }
+        Self { rules, basis, tallies, digest }
     }
 
-    /// Takes the next export, in order of delivery: the order is part of the plan.
-    pub fn add(&mut self, export: &Export) {
-        let counts = self.counts.entry(export.connector.clone()).or_default();
-        match export.op {
-            ExportOp::Add => counts.add += 1,
-            ExportOp::Update => counts.update += 1,
-            ExportOp::Rename => counts.rename += 1,
-            ExportOp::Disable => counts.disable += 1,
-            ExportOp::Delete => counts.delete += 1,
-        }
-        for change in &export.changes {
-            let (added, removed) = (&change.add, &change.remove);
-            counts.member_add += added.iter().filter(|value| value.is_reference()).count() as u64;
-            counts.member_remove +=
-                removed.iter().filter(|value| value.is_reference()).count() as u64;
-        }
+    /// Takes the next export, in order of delivery: the order is part of the plan. `held` is asked
+    /// only where it decides whether a limit is exceeded.
+    pub fn add(&mut self, export: &Export, held: &mut Held<'_>) {
+        let target = self.rules.connector(&export.connector);
+        self.tallies.entry(export.connector.clone()).or_default().add(export, target, held);
         digest_export(&mut self.digest, export);
     }
 
-    /// Whether anything is to be taken away, so that the limits have something to measure.
-    pub fn removes(&self) -> bool {
-        self.counts.values().any(|counts| counts.delete + counts.disable > 0)
+    /// Whether the limits in percent of the linked objects have anything to measure.
+    pub fn needs_linked(&self) -> bool {
+        let tallies = self
+            .rules
+            .targets()
+            .filter_map(|target| Some((target, self.tallies.get(&target.name)?)));
+        tallies.into_iter().any(|(target, tally)| tally.needs_linked(target))
     }
 
     /// `linked`: how many objects of each target are linked now, for the limits in percent.
     pub fn finish(self, linked: &BTreeMap<ConnectorName, u64>) -> Plan {
-        let trips = crate::guard::trips(self.rules, &self.counts, linked);
+        let trips = crate::guard::trips(self.rules, &self.tallies, linked);
         let id = PlanId(hex(&self.digest.finalize()[..16]));
-        Plan { id, basis: self.basis, counts: self.counts, trips }
+        let counts = self.tallies.into_iter().map(|(name, tally)| (name, tally.counts)).collect();
+        Plan { id, basis: self.basis, counts, trips }
     }
+}
+
+/// A mark of one export, of its object and of all that it changes: 16 hexadecimal digits by which
+/// it is known again in another plan.
+pub fn export_mark(export: &Export) -> String {
+    let mut digest = Sha256::new();
+    digest_export(&mut digest, export);
+    hex(&digest.finalize()[..8])
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

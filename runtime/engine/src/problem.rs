@@ -25,12 +25,14 @@ pub enum ProblemKind {
     TargetMissing,
     StaleVersion,
     ExportedChangeNotReimported,
+    /// An attribute goes to and fro between two owners (provisioning.md 11.8).
+    Flapping,
     /// Not tried for now.
     Held,
 }
 
 impl ProblemKind {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::JoinRulesConflict,
         Self::AmbiguousMatch,
         Self::AmbiguousConnector,
@@ -47,6 +49,7 @@ impl ProblemKind {
         Self::TargetMissing,
         Self::StaleVersion,
         Self::ExportedChangeNotReimported,
+        Self::Flapping,
         Self::Held,
     ];
 
@@ -69,6 +72,7 @@ impl ProblemKind {
             Self::TargetMissing => "target-missing",
             Self::StaleVersion => "stale-version",
             Self::ExportedChangeNotReimported => "exported-change-not-reimported",
+            Self::Flapping => "flapping",
             Self::Held => "held",
         }
     }

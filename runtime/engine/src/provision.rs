@@ -109,8 +109,11 @@ pub(crate) fn take_down(
             let connector = rules.connector(&object.connector);
             if let Some(target) = connector.filter(|c| c.kind == ConnectorKind::Target) {
                 let departure = Departure::of(&object, target, rules);
-                object.link = None;
+                let by = object.link.take().map(|link| link.rule);
                 let left = leave(object, departure, false, target, rules, outcome);
+                if let Some((_, Some(export))) = outcome.exports.last_mut() {
+                    export.by = vec![by];
+                }
                 released.extend(left.map(|(object, keys)| Released { mv, object, keys }));
             } else {
                 disconnect(&object, outcome);
@@ -129,7 +132,7 @@ fn disconnect(object: &CsObject, outcome: &mut Outcome) {
 }
 
 /// `None` where the object is disabled already.
-fn disable(object: &CsObject, class: &TargetClass) -> Option<Export> {
+pub(crate) fn disable(object: &CsObject, class: &TargetClass) -> Option<Export> {
     let (attribute, value) = class.disable.clone()?;
     if object.attributes.get(&attribute).is_some_and(|values| values[..] == [value.clone()]) {
         return None;
@@ -139,7 +142,7 @@ fn disable(object: &CsObject, class: &TargetClass) -> Option<Export> {
     Some(export(object, class, ExportOp::Disable, vec![change]))
 }
 
-fn export(
+pub(crate) fn export(
     object: &CsObject,
     class: &TargetClass,
     op: ExportOp,
@@ -156,6 +159,8 @@ fn export(
         anchor,
         match_key,
         rank: class.rank,
+        type_change: false,
+        by: vec![object.link.as_ref().map(|link| link.rule.clone())],
     }
 }
 

@@ -6,12 +6,14 @@
 mod digest;
 mod record;
 mod revision;
+mod threshold;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 pub use self::record::{RuleMark, RulesRecord};
 pub use self::revision::{Need, Revision};
+pub use self::threshold::{Limit, Measure, Thresholds};
 use crate::object::{AttributeName, ClassName, ConnectorName, Value};
 use crate::scope::{MEMBER_ATTRIBUTES, Scope};
 
@@ -38,6 +40,12 @@ pub struct RuleId(pub u32);
 /// The stable identity of a rule across generations, `name@connector`. This is what is stored.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleTag(pub std::sync::Arc<str>);
+
+impl From<String> for RuleTag {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
 
 impl fmt::Display for RuleTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -219,23 +227,6 @@ pub struct Connector {
     /// Only for targets.
     pub classes: BTreeMap<ClassName, TargetClass>,
     pub thresholds: Thresholds,
-}
-
-/// How much one run may take away from a target (provisioning.md 11.13, delivery.md 11).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Thresholds {
-    /// Deletes and disables together: at most so many ...
-    pub removals_max: u64,
-    /// ... and at most so many percent of the linked objects, but never fewer than
-    /// `removals_floor`.
-    pub removals_percent: u64,
-    pub removals_floor: u64,
-}
-
-impl Default for Thresholds {
-    fn default() -> Self {
-        Self { removals_max: 500, removals_percent: 5, removals_floor: 5 }
-    }
 }
 
 /// Behaviour that an imported configuration may ask for.

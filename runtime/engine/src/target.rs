@@ -11,7 +11,7 @@ use crate::export::{AttributeChange, Export, ExportOp};
 use crate::flow::{Kept, RuleContribution};
 use crate::object::{AttributeName, ClassName, Value};
 use crate::precedence::{self, Contributor, Resolution};
-use crate::rule::{Merge, OnScopeExit, RuleId, RuleSet, TargetClass, ValueType};
+use crate::rule::{Merge, OnScopeExit, RuleId, RuleSet, RuleTag, TargetClass, ValueType};
 
 /// What rules want of one target object.
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ pub(crate) struct Desired {
     /// Every managed attribute; an empty list: it is to have no value. References are metaverse ids
     /// until they are [resolved](Self::resolve).
     attributes: BTreeMap<AttributeName, Vec<Value>>,
+    /// The rule that decided each of them.
+    by: BTreeMap<AttributeName, RuleTag>,
     /// Managed attributes that others may write as well.
     merged: BTreeMap<AttributeName, Merged>,
     /// What rules said that left scope, as long as the target holds a value of it that is to be
@@ -59,6 +61,8 @@ impl Desired {
                 Resolution::Remove => (vec![], None),
                 Resolution::Values { values, winner } => (values, Some(winner)),
             };
+            let decided = rules.rule(contributors[winner.unwrap_or(0)].rule).tag.clone();
+            desired.by.insert(name.clone(), decided);
             let values = fit(said.clone(), name, class).map_err(|message| Misfit {
                 rule: contributors[winner.unwrap_or(0)].rule,
                 attribute: name.clone(),
@@ -107,8 +111,10 @@ impl Desired {
             for name in merged {
                 let merged = Merged::of(object, name, merge(name), (&[], vec![]), class, |_| true);
                 self.merged.entry(name.clone()).or_insert(merged);
+                self.by.entry(name.clone()).or_insert_with(|| kept.rule.clone());
             }
             if !held.is_empty() {
+                self.by.extend(held.iter().map(|name| ((*name).clone(), kept.rule.clone())));
                 self.attributes.extend(held.into_iter().map(|name| (name.clone(), vec![])));
                 self.leftovers.push(kept.clone());
             }
@@ -185,6 +191,7 @@ impl Desired {
             return None;
         }
         let (anchor, match_key) = names(object, class, &self.attributes);
+        let by = changes.iter().map(|change| self.by.get(&change.attribute).cloned()).collect();
         Some(Export {
             connector: object.connector.clone(),
             object: object.id,
@@ -195,6 +202,8 @@ impl Desired {
             anchor,
             match_key,
             rank: class.rank,
+            type_change: false,
+            by,
         })
     }
 }
@@ -244,7 +253,7 @@ fn due<'a>(
     contributors.into_iter().filter(|contributor| !(created && once(contributor))).collect()
 }
 
-fn change(
+pub(crate) fn change(
     name: &AttributeName,
     held: &[Value],
     wanted: &[Value],
@@ -268,7 +277,7 @@ fn change(
     differs.then_some(AttributeChange { attribute, add, remove, replace: None })
 }
 
-fn op(changes: &[AttributeChange], object: &CsObject, class: &TargetClass) -> ExportOp {
+pub(crate) fn op(changes: &[AttributeChange], object: &CsObject, class: &TargetClass) -> ExportOp {
     let touches = |name: &AttributeName| changes.iter().find(|change| change.attribute == *name);
     if let Some((attribute, value)) = &class.disable {
         let disables = touches(attribute)

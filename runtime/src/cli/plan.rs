@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use kakehi_engine::plan::PlanId;
+
 use crate::cli::explain::{nothing, several};
 use crate::cli::{Error, Outcome, render};
 use crate::report::read;
@@ -19,6 +21,9 @@ const CHANGES_EXIT_CODE: u8 = 3;
 
 /// Names that are offered where nothing was found.
 const NEAR_SHOWN_MAX: usize = 5;
+
+/// Not everything can be taken back.
+const SOME_LEFT_EXIT_CODE: u8 = 4;
 
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -48,6 +53,9 @@ pub struct Plan {
     /// while an earlier generation stands in for them
     #[arg(long, value_name = "PATH")]
     candidate: Option<Option<PathBuf>>,
+    /// The reverse of what this plan did, from the journal; `kakehi audit` tells the ids
+    #[arg(long, value_name = "PLAN", conflicts_with_all = ["full", "candidate", "object"])]
+    undo: Option<String>,
     /// Exit with 3 if there is something to change
     #[arg(long)]
     detailed_exitcode: bool,
@@ -83,7 +91,10 @@ impl Plan {
             return self.preview(key, &world);
         }
         let mode = if self.full { PollMode::Full } else { PollMode::Delta };
-        let planned = once::plan(&world, mode)?;
+        let planned = match &self.undo {
+            Some(plan) => once::plan_undo(&world, &PlanId(plan.clone()))?,
+            None => once::plan(&world, mode)?,
+        };
         let report = render::Report::new(&planned)?;
         if let Some(path) = &self.output {
             to_file(path, |file| report.json(file))?;
@@ -116,6 +127,7 @@ impl Plan {
         match planned.report.status {
             Status::Unavailable | Status::Refused => planned.report.status.exit_code(),
             Status::RuleBroken | Status::ErrorLimit => planned.report.status.exit_code(),
+            _ if !planned.left.is_empty() => SOME_LEFT_EXIT_CODE,
             _ if self.detailed_exitcode && planned.plan.exports() > 0 => CHANGES_EXIT_CODE,
             _ => 0,
         }

@@ -4,6 +4,7 @@ pub mod json;
 mod plan;
 mod preview;
 mod story;
+mod undo;
 
 use std::io::Write;
 

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use crate::cli::{Error, Outcome};
 use crate::service::failure::Failure;
 use crate::service::generations::{Generations, Index};
-use crate::service::{RunRecord, Totals, Troubles, world};
+use crate::service::{RunRecord, Totals, Troubles, staging, world};
 
 #[derive(clap::Args)]
 pub struct Status {
@@ -23,11 +23,15 @@ impl Status {
         let store = world::state_read_only(&config)?;
         let rules = Generations::of(&config.state.path).index()?;
         let (totals, last) = (store.totals()?, store.runs(1)?.into_iter().next());
+        let staging = staging::describe(&config, store.staging()?.as_ref());
         let mut out = anstream::stdout().lock();
         let written = if self.json {
-            writeln!(out, "{:#}", to_json(&totals, last.as_ref(), &rules))
+            let mut body = to_json(&totals, last.as_ref(), &rules);
+            body["staging"] = json!(staging.is_some());
+            writeln!(out, "{body:#}")
         } else {
-            text(&totals, last.as_ref(), &rules, &mut out)
+            let mode = staging.iter().try_for_each(|staging| writeln!(out, "{staging}"));
+            mode.and_then(|()| text(&totals, last.as_ref(), &rules, &mut out))
         };
         written.map_err(Error::Output)?;
         Ok(0)

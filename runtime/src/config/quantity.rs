@@ -23,6 +23,11 @@ pub struct Size(pub u64);
 #[serde(try_from = "Written")]
 pub struct Ceiling(pub Option<u64>);
 
+/// For how long something is kept; `off`, or `0`: it is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "Written")]
+pub struct Retention(pub Option<Duration>);
+
 #[derive(Debug, thiserror::Error)]
 #[error("`{written}` is no {what}: write a whole number and its unit, such as {examples}")]
 pub struct QuantityError {
@@ -84,6 +89,41 @@ impl Visitor<'_> for WrittenVisitor {
     }
 }
 
+// === impl Retention ===
+
+impl Retention {
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(Some(Duration::from_secs(seconds)))
+    }
+}
+
+impl TryFrom<Written> for Retention {
+    type Error = QuantityError;
+
+    fn try_from(Written(written): Written) -> Result<Self, QuantityError> {
+        if written == "off" || written == "0" {
+            return Ok(Self(None));
+        }
+        match product(&written, &SPAN_UNITS) {
+            Some(0) => Ok(Self(None)),
+            Some(millis) => Ok(Self(Some(Duration::from_millis(millis)))),
+            None => {
+                let (what, examples) = ("time to keep something", "`30d` or `12h`, or `off`");
+                Err(QuantityError { written, what, examples })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Retention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(time) => Span(time).fmt(f),
+            None => f.write_str("off"),
+        }
+    }
+}
+
 // === impl Span ===
 
 impl Span {
@@ -93,6 +133,14 @@ impl Span {
 
     pub const fn from_secs(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
+    }
+}
+
+impl std::str::FromStr for Span {
+    type Err = QuantityError;
+
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
+        Self::try_from(Written(text.to_owned()))
     }
 }
 
@@ -203,6 +251,22 @@ impl JsonSchema for Ceiling {
     }
 }
 
+impl JsonSchema for Retention {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Retention".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "string", "pattern": "^([0-9]+(ms|s|m|h|d)|off)$" }, { "const": 0 }
+        ] })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,6 +297,15 @@ mod tests {
         }
         assert!(Ceiling::try_from(Written("none".to_owned())).is_err());
         assert!(Ceiling::try_from(Written("-1".to_owned())).is_err());
+    }
+
+    #[test]
+    fn something_is_kept_for_a_time_or_not_at_all() {
+        for (text, shown) in [("30d", "30d"), ("off", "off"), ("0", "off"), ("0s", "off")] {
+            let read = Retention::try_from(Written(text.to_owned())).unwrap();
+            assert_eq!(read.to_string(), shown, "{text}");
+        }
+        assert!(Retention::try_from(Written("30".to_owned())).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::quantity::{Ceiling, Size, Span};
+use super::quantity::{Ceiling, Retention, Size, Span};
 use super::yaml::{At, Entries};
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -24,6 +24,7 @@ pub(super) struct ConfigRaw {
     pub rules: RulesRaw,
     pub import: ImportRaw,
     pub run: RunRaw,
+    pub audit: AuditRaw,
     pub log: LogRaw,
     pub control: ControlRaw,
     pub http: HttpRaw,
@@ -207,12 +208,48 @@ pub(super) struct TargetTimeoutsRaw {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ThresholdsRaw {
-    /// Deletes and disables of one run: at most so many.
+    /// Deletes and disables of one run together: at most so many.
     pub removals_max: Option<At<u64>>,
     /// ... and at most so many percent of the linked objects.
     pub removals_percent: Option<At<u64>>,
     /// So many are always allowed.
     pub removals_floor: Option<At<u64>>,
+    /// Deletes alone; by default as `removals`: at most so many.
+    pub deletes_max: Option<At<u64>>,
+    /// ... and at most so many percent of the linked objects.
+    pub deletes_percent: Option<At<u64>>,
+    /// So many are always allowed.
+    pub deletes_floor: Option<At<u64>>,
+    /// Disables alone; by default as `removals`: at most so many.
+    pub disables_max: Option<At<u64>>,
+    /// ... and at most so many percent of the linked objects.
+    pub disables_percent: Option<At<u64>>,
+    /// So many are always allowed.
+    pub disables_floor: Option<At<u64>>,
+    /// Objects that get another name at the target: at most so many.
+    pub renames_max: Option<At<u64>>,
+    /// ... and at most so many percent of the linked objects.
+    pub renames_percent: Option<At<u64>>,
+    /// So many are always allowed.
+    pub renames_floor: Option<At<u64>>,
+    /// Objects that are replaced by one of another type: at most so many.
+    pub type_changes_max: Option<At<u64>>,
+    /// ... and at most so many percent of the linked objects.
+    pub type_changes_percent: Option<At<u64>>,
+    /// So many are always allowed.
+    pub type_changes_floor: Option<At<u64>>,
+    /// Members that one group loses: at most so many.
+    pub member_removals_max: Option<At<u64>>,
+    /// ... and at most so many percent of the members of the group.
+    pub member_removals_percent: Option<At<u64>>,
+    /// So many are always allowed.
+    pub member_removals_floor: Option<At<u64>>,
+    /// Objects that lose all values of one attribute: at most so many.
+    pub clears_max: Option<At<u64>>,
+    /// ... and at most so many percent of the linked objects.
+    pub clears_percent: Option<At<u64>>,
+    /// So many are always allowed.
+    pub clears_floor: Option<At<u64>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -302,6 +339,42 @@ pub(super) struct RunRaw {
     pub drain: Option<At<Span>>,
     /// A run with more failed objects is stopped.
     pub max_errors: Option<At<u64>>,
+    /// Staging mode: everything but sending. `kakehi staging` switches it while the service runs.
+    pub staging: bool,
+    /// How long is kept what was sent and decided, for `kakehi audit` and `kakehi plan --undo`; or
+    /// `off`.
+    pub journal: Option<At<Retention>>,
+    pub breaker: BreakerRaw,
+    pub flapping: FlappingRaw,
+    /// A value that was sent so often within `flapping.window` without sticking is held.
+    pub confirm_retries: Option<At<u64>>,
+}
+
+/// A rule that fails for more objects than both figures allow ends the run.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct BreakerRaw {
+    /// So many may always fail ...
+    pub failures: Option<At<u64>>,
+    /// ... and so many percent of the objects that the rule saw.
+    pub percent: Option<At<u64>>,
+}
+
+/// An attribute that something else writes too is held.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FlappingRaw {
+    /// So often a value may go to and fro ...
+    pub flips: Option<At<u64>>,
+    /// ... within this time.
+    pub window: Option<At<Span>>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AuditRaw {
+    /// Attributes of targets whose values `kakehi audit` shows as digests.
+    pub secret: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

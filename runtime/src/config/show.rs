@@ -1,6 +1,7 @@
 //! A configuration for people and for its digest: every value with its defaults, no secret ever
 //! (S-08).
 
+use kakehi_engine::rule::{Limit, Measure, Thresholds};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -17,6 +18,7 @@ impl Config {
             "manifest": self.manifest,
             "state": { "path": self.state.path },
             "credentials": mapping(&self.credentials, |name| name.as_str(), credential),
+            "audit": { "secret": names(&self.audit.secret) },
             "log": { "level": self.log.level.as_str() },
             "control": { "socket": self.control },
             "http": { "listen": self.http.map(|address| address.to_string()) },
@@ -120,7 +122,6 @@ fn names(names: &std::collections::BTreeSet<kakehi_engine::object::AttributeName
 }
 
 fn target(target: &Target) -> Value {
-    let thresholds = &target.thresholds;
     json!({
         "base_url": target.base_url,
         "credential": target.credential,
@@ -131,15 +132,22 @@ fn target(target: &Target) -> Value {
             "connect": target.connect_timeout.to_string(),
             "total": target.total_timeout.to_string(),
         },
-        "thresholds": {
-            "removals_max": thresholds.removals_max,
-            "removals_percent": thresholds.removals_percent,
-            "removals_floor": thresholds.removals_floor,
-        },
+        "thresholds": thresholds(&target.thresholds),
         "types": mapping(&target.types, String::as_str, |names| {
             json!({ "resource": names.resource, "attributes": names.attributes })
         }),
     })
+}
+
+fn thresholds(thresholds: &Thresholds) -> Value {
+    let mut shown = Map::new();
+    for measure in Measure::ALL {
+        let Limit { max, percent, floor } = thresholds.of(measure);
+        for (name, figure) in [("max", max), ("percent", percent), ("floor", floor)] {
+            shown.insert(format!("{measure}_{name}"), json!(figure));
+        }
+    }
+    Value::Object(shown)
 }
 
 fn credential(credential: &Credential) -> Value {
@@ -181,6 +189,14 @@ fn run(run: &limits::Run) -> Value {
         "poll": run.poll.to_string(),
         "drain": run.drain.to_string(),
         "max_errors": run.max_errors,
+        "staging": run.staging,
+        "journal": run.journal.to_string(),
+        "breaker": { "failures": run.breaker.failures, "percent": run.breaker.percent },
+        "flapping": {
+            "flips": run.flapping.flips,
+            "window": run.flapping.window.to_string(),
+        },
+        "confirm_retries": run.confirm_retries,
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use kakehi_engine::rule::Thresholds;
+use kakehi_engine::rule::{Limit, Measure, Thresholds};
 
 use super::check::{Bounds, limit, within};
 use super::credential::{CredentialKind, Credentials};
@@ -32,6 +32,9 @@ const SHARED_PATH: &str = "K0966";
 
 /// What objects of SCIM targets can be (RFC 7643 section 4).
 const RESOURCES: [&str; 2] = ["User", "Group"];
+
+/// The three figures of one limit, as far as they were typed.
+type Written = [Option<At<u64>>; 3];
 
 #[derive(Debug)]
 pub struct Target {
@@ -173,16 +176,44 @@ fn check_url(key: &str, url: &At<String>, findings: &mut Findings) -> bool {
 }
 
 fn thresholds(key: &str, raw: ThresholdsRaw, findings: &mut Findings) -> Thresholds {
-    let Thresholds { removals_max, removals_percent, removals_floor } = Thresholds::default();
-    let mut check = |name: &str, given, default, max| {
-        let bounds = Bounds { default, min: 0, max };
-        limit(findings, &format!("{key}.thresholds.{name}"), given, &bounds)
+    let mut check = |measure: Measure, [max, percent, floor]: Written, default: Limit| {
+        let mut figure = |name: &str, given, default, max| {
+            let key = format!("{key}.thresholds.{measure}_{name}");
+            limit(findings, &key, given, &Bounds { default, min: 0, max })
+        };
+        Limit {
+            max: figure("max", max, default.max, u64::MAX),
+            percent: figure("percent", percent, default.percent, 100),
+            floor: figure("floor", floor, default.floor, u64::MAX),
+        }
     };
-    Thresholds {
-        removals_max: check("removals_max", raw.removals_max, removals_max, u64::MAX),
-        removals_percent: check("removals_percent", raw.removals_percent, removals_percent, 100),
-        removals_floor: check("removals_floor", raw.removals_floor, removals_floor, u64::MAX),
+    let default = Thresholds::default();
+    let given = [raw.removals_max, raw.removals_percent, raw.removals_floor];
+    let removals = check(Measure::Removals, given, default.removals);
+    let mut thresholds = Thresholds { removals, ..default };
+    let rest = [
+        (Measure::Deletes, [raw.deletes_max, raw.deletes_percent, raw.deletes_floor]),
+        (Measure::Disables, [raw.disables_max, raw.disables_percent, raw.disables_floor]),
+        (Measure::Renames, [raw.renames_max, raw.renames_percent, raw.renames_floor]),
+        (
+            Measure::TypeChanges,
+            [raw.type_changes_max, raw.type_changes_percent, raw.type_changes_floor],
+        ),
+        (
+            Measure::MemberRemovals,
+            [raw.member_removals_max, raw.member_removals_percent, raw.member_removals_floor],
+        ),
+        (Measure::Clears, [raw.clears_max, raw.clears_percent, raw.clears_floor]),
+    ];
+    for (measure, given) in rest {
+        let default = match measure {
+            // Whoever allows more removals means both kinds of them.
+            Measure::Deletes | Measure::Disables => removals,
+            _ => *default.of(measure),
+        };
+        *thresholds.of_mut(measure) = check(measure, given, default);
     }
+    thresholds
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Rule tests as data (rules.md 10.2): `tests` of a rule and the files that it names flow in; typed
 //! cases flow out, and what a rule makes of them.
 
-mod instant;
+pub(crate) mod instant;
 mod judge;
 mod read;
 mod run;

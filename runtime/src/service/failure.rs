@@ -153,6 +153,14 @@ impl From<SyncError> for Failure {
                 Self::new(Kind::Limit, "K0801", error.to_string())
                     .hint("make a new plan with `kakehi plan -o plan.json` and review it")
             }
+            error @ SyncError::Staging => Self::new(Kind::Limit, "K0230", error.to_string()).hint(
+                "`kakehi staging status` says why; after `kakehi staging off` apply it again",
+            ),
+            error @ SyncError::NothingSent { .. } => {
+                Self::new(Kind::Usage, "K0231", error.to_string()).hint(
+                    "`kakehi audit` lists what was sent, for as long as `run.journal` keeps it",
+                )
+            }
             error @ SyncError::Lost { .. } => Self::new(Kind::Internal, "K0001", error.to_string()),
         }
     }

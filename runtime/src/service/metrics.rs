@@ -9,6 +9,7 @@ use crate::sync::Report;
 const RELOAD: &str = "kakehi_config_last_reload_successful";
 const RELOADED_AT: &str = "kakehi_config_last_reload_success_timestamp_seconds";
 const GENERATION: &str = "kakehi_rules_generation";
+const STAGING: &str = "kakehi_staging";
 const BUILD: &str = "kakehi_build_info";
 const RUNS: &str = "kakehi_runs_total";
 const LAST_SUCCESS: &str = "kakehi_last_success_timestamp_seconds";
@@ -39,6 +40,7 @@ pub fn start() -> Option<PrometheusHandle> {
     describe_gauge!(RELOAD, "1 if the files on disk are in force, 0 if they were refused or held");
     describe_gauge!(RELOADED_AT, "When rules last came into force");
     describe_gauge!(GENERATION, "Number of the generation of rules in force");
+    describe_gauge!(STAGING, "1 in staging mode: nothing is sent; else 0");
     describe_gauge!(BUILD, "1, with the version as a label");
     describe_counter!(RUNS, "Runs that did something, by outcome");
     describe_gauge!(LAST_SUCCESS, "When a run last ended well");
@@ -61,6 +63,11 @@ pub fn reloaded(successful: bool) {
 pub fn generation(number: u64, now: Timestamp) {
     gauge!(GENERATION).set(number as f64);
     gauge!(RELOADED_AT).set(now.0 as f64 / 1000.0);
+}
+
+/// Staging mode is on, or off.
+pub fn staging(on: bool) {
+    gauge!(STAGING).set(if on { 1.0 } else { 0.0 });
 }
 
 /// One cycle that came to its end.

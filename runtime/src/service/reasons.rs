@@ -11,6 +11,7 @@ use kakehi_engine::export::{AttributeChange, Export, ExportOp};
 use kakehi_engine::flow::Contribution;
 use kakehi_engine::metaverse::{MvAttribute, MvObject};
 use kakehi_engine::object::{AttributeName, Value};
+use kakehi_engine::plan::export_mark;
 use kakehi_engine::precedence::{LineageEntry, Role, lineage};
 use kakehi_engine::preview::{self, ScopeTest};
 use kakehi_engine::rule::{ConnectorKind, Direction, LinkType, RuleSet, RuleTag};
@@ -106,8 +107,10 @@ impl<'a> Reasons<'a> {
             })
             .collect();
         let mut body = json!({
+            "mark": export_mark(export),
             "connector": export.connector.as_str(),
             "op": export.op.as_str(),
+            "type_change": export.type_change,
             "class": export.class.as_str(),
             "anchor": export.anchor,
             "match": export.match_key,

@@ -18,6 +18,7 @@ use crate::service::control::{Answer, Request};
 use crate::service::failure::{Failure, Kind};
 use crate::service::generations::{Generations, StandIn};
 use crate::service::metrics;
+use crate::service::once::Reviewed;
 use crate::service::picture::Picture;
 use crate::service::world::{self, World};
 use crate::store::Store;
@@ -30,7 +31,11 @@ pub enum Trigger {
     Files,
     Signal,
     /// Somebody at the control socket, who waits for the answer.
-    Control(Request, oneshot::Sender<Answer>),
+    Control {
+        request: Request,
+        actor: String,
+        answer: oneshot::Sender<Answer>,
+    },
 }
 
 /// What the runs are asked to do between two of them.
@@ -38,13 +43,24 @@ pub enum Work {
     /// From now on with this world.
     Swap(Swap),
     /// A cycle that carries out exactly this plan, with this world if it is another one.
-    Apply { world: Option<Arc<World>>, plan: PlanId, done: oneshot::Sender<Answer> },
+    Apply(Apply),
+}
+
+/// A reviewed plan that is to be carried out.
+pub struct Apply {
+    /// With other rules than those in force, which it releases.
+    pub world: Option<Arc<World>>,
+    pub reviewed: Reviewed,
+    pub actor: String,
+    pub done: oneshot::Sender<Answer>,
 }
 
 pub struct Swap {
     pub world: Arc<World>,
     /// For the list of generations: `reload` or `rollback`.
     pub by: &'static str,
+    /// For the audit.
+    pub actor: String,
     /// Digest of the files it stands in for, and why; for one that is not what lies on the disk.
     pub instead_of: Option<(String, String)>,
     /// The number of its generation, once it is in force.
@@ -99,17 +115,22 @@ impl Reloading {
         match trigger {
             Trigger::Files => {
                 if self.has_changed() {
-                    self.reload().await;
+                    self.reload("changed files").await;
                 }
             }
             Trigger::Signal => {
-                self.reload().await;
+                self.reload("SIGHUP").await;
             }
-            Trigger::Control(request, answer) => {
+            Trigger::Control { request, actor, answer } => {
                 let said = match request {
-                    Request::Reload => self.reload().await,
-                    Request::Rollback { generation } => self.rollback(generation).await,
-                    Request::Apply { plan, ruleset } => self.apply(PlanId(plan), &ruleset).await,
+                    Request::Reload => self.reload(&actor).await,
+                    Request::Rollback { generation } => self.rollback(generation, &actor).await,
+                    Request::Apply { plan, ruleset, config, undoes, max_drift, marks } => {
+                        let (plan, undoes) = (PlanId(plan), undoes.map(PlanId));
+                        let reviewed = Reviewed { plan, ruleset, config, undoes, max_drift, marks };
+                        self.apply(reviewed, actor).await
+                    }
+                    Request::Staging { .. } => Answer::of(&ending()),
                 };
                 // Whoever asked may have gone.
                 let _ = answer.send(said);
@@ -117,7 +138,7 @@ impl Reloading {
         }
     }
 
-    async fn reload(&mut self) -> Answer {
+    async fn reload(&mut self, actor: &str) -> Answer {
         let (active, config, before) = (self.world(), self.config.clone(), self.picture.clone());
         let between_runs = Arc::clone(&self.between_runs);
         let attempted = blocking(move || attempt(&config, &active, &before, &between_runs)).await;
@@ -125,7 +146,7 @@ impl Reloading {
         self.picture = picture;
         match attempt {
             Attempt::Unchanged => Answer::done("nothing has changed".into()),
-            Attempt::Ready(world) => self.take_over(Arc::from(world), "reload", None).await,
+            Attempt::Ready(world) => self.take_over(Arc::from(world), "reload", actor, None).await,
             Attempt::Held(failure) => {
                 self.hold(&failure);
                 self.refuse("held", &failure)
@@ -139,6 +160,7 @@ impl Reloading {
         &self,
         world: Arc<World>,
         by: &'static str,
+        actor: &str,
         instead_of: Option<(String, String)>,
     ) -> Answer {
         let changed = changed_rules(&self.world(), &world);
@@ -146,7 +168,7 @@ impl Reloading {
             tracing::warn!(event_id = "SV012", key, "this key takes effect at the next start");
         }
         let (done, swapped) = oneshot::channel();
-        let swap = Swap { world, by, instead_of, done };
+        let swap = Swap { world, by, actor: actor.to_owned(), instead_of, done };
         let number = match self.work.send(Work::Swap(swap)).await {
             Ok(()) => swapped.await.unwrap_or_else(|_| Err(ending())),
             Err(_) => Err(ending()),
@@ -173,7 +195,7 @@ impl Reloading {
     }
 
     /// Brings an earlier generation back, until the files change again.
-    async fn rollback(&self, generation: Option<u64>) -> Answer {
+    async fn rollback(&self, generation: Option<u64>, actor: &str) -> Answer {
         let (active, config) = (self.world(), self.config.clone());
         let found = blocking(move || {
             let index = Generations::of(&active.config.state.path).index()?;
@@ -187,21 +209,25 @@ impl Reloading {
         };
         let why = format!("somebody went back to generation {number}");
         let instead_of = Some((self.picture.files.digest(), why));
-        self.take_over(Arc::new(world), "rollback", instead_of).await
+        self.take_over(Arc::new(world), "rollback", actor, instead_of).await
     }
 
     /// Carries out a reviewed plan: of the rules in force, or of the files on the disk if it was
     /// made with them.
-    async fn apply(&mut self, plan: PlanId, ruleset: &str) -> Answer {
+    async fn apply(&mut self, reviewed: Reviewed, actor: String) -> Answer {
         let active = self.world();
         let mut other = None;
-        if active.generation.rules.digest.0 != ruleset {
+        if active.generation.rules.digest.0 != reviewed.ruleset {
+            // What is taken back is not a matter of rules: those in force stay.
+            if reviewed.undoes.is_some() {
+                return Answer::of(&other_rules());
+            }
             let (config, before) = (self.config.clone(), self.picture.clone());
             let loaded = blocking(move || load(&config, &active.host, &before)).await;
             let Ok((loaded, picture)) = loaded else { return Answer::of(&ending()) };
             self.picture = picture;
             match loaded {
-                Ok(world) if world.generation.rules.digest.0 == ruleset => {
+                Ok(world) if world.generation.rules.digest.0 == reviewed.ruleset => {
                     other = Some(Arc::new(world));
                 }
                 Ok(_) => return Answer::of(&other_rules()),
@@ -209,7 +235,8 @@ impl Reloading {
             }
         }
         let (done, applied) = oneshot::channel();
-        match self.work.send(Work::Apply { world: other, plan, done }).await {
+        let apply = Apply { world: other, reviewed, actor, done };
+        match self.work.send(Work::Apply(apply)).await {
             Ok(()) => applied.await.unwrap_or_else(|_| Answer::of(&ending())),
             Err(_) => Answer::of(&ending()),
         }

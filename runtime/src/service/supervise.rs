@@ -17,6 +17,7 @@ use crate::service::failure::{Failure, Kind};
 use crate::service::once::runtime;
 use crate::service::picture::Picture;
 use crate::service::reload::{BetweenRuns, Reloading, Trigger};
+use crate::service::staging::Switch;
 use crate::service::watch::Watch;
 use crate::service::world::{self, World};
 use crate::service::{control, http, log, metrics};
@@ -72,7 +73,10 @@ async fn serve(
     let (publish, active) = watch::channel(Arc::clone(&world));
     // They end with the work: whoever drops them stops them.
     let mut doors = JoinSet::new();
-    doors.spawn(control::serve(&world.config.control, trigger.clone())?);
+    let staging = Switch::of_state(&store)?;
+    let switch =
+        Switch { store: Arc::clone(&store), staging: staging.clone(), active: active.clone() };
+    doors.spawn(control::serve(&world.config.control, trigger.clone(), switch)?);
     if let (Some(address), Some(handle)) = (world.config.http, metrics::start()) {
         let (address, answering) = http::serve(address, handle).await?;
         doors.spawn(answering);
@@ -81,7 +85,8 @@ async fn serve(
     doors.spawn(reload_on_hangup(trigger)?);
     let watched = world.config.rules.reload.watch.then_some(world.config.rules.reload.debounce.0);
     let between_runs = Arc::new(BetweenRuns::default());
-    let mut runs = Runs::begin(world, store, stop, publish, Arc::clone(&between_runs))?;
+    let quiet = Arc::clone(&between_runs);
+    let mut runs = Runs::begin(world, store, (stop, staging), publish, quiet)?;
     let reloading = Reloading::new(config, picture, active, work, between_runs);
     doors.spawn(keep_reloading(reloading, triggers, watched));
     Ok(async move {

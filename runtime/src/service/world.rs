@@ -26,8 +26,8 @@ use crate::service::generations::{Generations, Index, Kept, StandIn};
 use crate::service::log;
 use crate::service::picture::{self, Picture};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{ShrinkLimit, Store};
-use crate::sync::{Limits, Parts, Stop};
+use crate::store::{Repetition, ShrinkLimit, Store};
+use crate::sync::{Breaker, Limits, Parts, Staging, Stop};
 
 /// Everything that the configuration means, loaded and checked; nothing is connected yet.
 pub struct World {
@@ -335,9 +335,22 @@ impl World {
             rules: Arc::clone(&self.generation.rules),
             modules: &self.generation.modules,
             config: self.digest.clone(),
-            limits: Limits { shrink, errors_max: self.config.run.max_errors },
+            limits: self.limits(shrink),
             stop,
+            staging: Staging::new(self.config.run.staging, false),
+            journal: self.config.run.journal.0,
         }
+    }
+
+    fn limits(&self, shrink: ShrinkLimit) -> Limits {
+        let run = &self.config.run;
+        let breaker = Breaker { failures: run.breaker.failures, percent: run.breaker.percent };
+        let repetition = Repetition {
+            window: run.flapping.window.0,
+            flips: run.flapping.flips,
+            retries: run.confirm_retries,
+        };
+        Limits { shrink, errors_max: run.max_errors, breaker, repetition }
     }
 
     /// Keys of the configuration that differ and take effect at the next start only.

@@ -3,6 +3,7 @@
 
 mod delivery;
 mod import;
+mod journal;
 mod passes;
 mod records;
 mod target;
@@ -222,6 +223,8 @@ fn export(id: i64, op: ExportOp, changes: Vec<AttributeChange>) -> Export {
         changes,
         anchor: format!("anchor-{id}"),
         match_key: format!("user-{id}"),
+        type_change: false,
+        by: vec![],
     }
 }
 
@@ -259,6 +262,7 @@ fn plan(id: &str) -> Plan {
             parent: None,
             ruleset: RulesetDigest("rules".into()),
             config: "config".into(),
+            undoes: None,
         },
         counts: BTreeMap::from([(cloud(), counts)]),
         trips: vec![],

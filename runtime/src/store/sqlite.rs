@@ -4,9 +4,11 @@
 //! What flows in: batches of what directories and targets showed, outcomes of passes, settlements.
 //! What flows out: the engine's view, exports to deliver, records. The tables are in [`schema`].
 
+mod audit;
 mod body;
 mod codes;
 mod commit;
+mod decided;
 mod delivery;
 mod explain;
 mod export;
@@ -17,11 +19,13 @@ mod keys;
 mod listing;
 mod matching;
 mod names;
+mod noted;
 mod object;
 mod open;
 mod reading;
 mod records;
 mod references;
+mod repetition;
 mod rules;
 mod schema;
 mod sift;
@@ -36,10 +40,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kakehi_engine::connector_space::{CsId, MvId};
 use kakehi_engine::export::Export;
-use kakehi_engine::object::{ClassName, ConnectorName};
+use kakehi_engine::object::{AttributeName, ClassName, ConnectorName};
 use kakehi_engine::plan::{Plan, PlanId};
 use kakehi_engine::problem::Problem;
-use kakehi_engine::rule::{Revision, RuleSet, RulesRecord};
+use kakehi_engine::rule::{Revision, RuleSet, RulesRecord, RulesetDigest};
 use kakehi_engine::time::Timestamp;
 use kakehi_engine::view::Outcome;
 
@@ -48,8 +52,9 @@ use self::listing::Listings;
 use self::names::Names;
 use crate::edge::{Batch, RemoteObject, SourceState};
 use crate::store::{
-    CheckedView, Due, Explained, ObjectLabel, PendingExport, Requeued, RunId, RunRecord,
-    Settlement, ShrinkLimit, Staged, Store, StoreError, Totals, Troubles, Wave,
+    CheckedView, Decision, Due, Explained, ObjectLabel, PendingExport, Repeated, Repetition,
+    Requeued, RunId, RunRecord, Sent, Settlement, ShrinkLimit, Staged, StagingMode, Store,
+    StoreError, Totals, Trail, Troubles, Wave,
 };
 
 /// See [`SqliteStore::open`], [`SqliteStore::open_read_only`] and [`SqliteStore::snapshot`].
@@ -57,6 +62,8 @@ pub struct SqliteStore {
     db: Mutex<Db>,
     /// Held as long as the store is open; the operating system lets go of it with the process.
     _lock: Option<File>,
+    /// The folder of a copy that only this store knows of.
+    _copy: Option<tempfile::TempDir>,
 }
 
 /// The one connection with what is remembered beside it.
@@ -202,6 +209,14 @@ impl Store for SqliteStore {
         self.read("read names from", |db| explain::target_names(db, ids))
     }
 
+    fn held(
+        &self,
+        object: CsId,
+        attribute: &AttributeName,
+    ) -> std::result::Result<u64, StoreError> {
+        self.read("count the values of", |db| target::held(db, object, attribute))
+    }
+
     fn save_plan(&self, plan: &Plan, now: Timestamp) -> std::result::Result<(), StoreError> {
         self.write("save a plan in", |db| export::save_plan(db, plan, now))
     }
@@ -236,9 +251,10 @@ impl Store for SqliteStore {
     fn settle(
         &self,
         settlements: &[Settlement],
+        trail: &Trail<'_>,
         now: Timestamp,
     ) -> std::result::Result<(), StoreError> {
-        self.write("settle exports in", |db| delivery::settle(db, settlements, now))
+        self.write("settle exports in", |db| delivery::settle(db, settlements, trail, now))
     }
 
     fn in_doubt(
@@ -254,6 +270,78 @@ impl Store for SqliteStore {
         found: Option<CsId>,
     ) -> std::result::Result<(), StoreError> {
         self.write("resolve a doubt in", |db| delivery::resolve_doubt(db, object, found))
+    }
+
+    fn each_sent_by(
+        &self,
+        plan: &PlanId,
+        each: &mut dyn FnMut(Vec<Sent>),
+    ) -> std::result::Result<(), StoreError> {
+        journal::each_sent_by(self, plan, each)
+    }
+
+    fn stage_undo(
+        &self,
+        undoes: &PlanId,
+        exports: &[Export],
+    ) -> std::result::Result<(), StoreError> {
+        self.write("stage exports in", |db| journal::stage_undo(db, undoes, exports))
+    }
+
+    fn forget_undo(&self) -> std::result::Result<(), StoreError> {
+        self.write("remove exports from", journal::forget_undo)
+    }
+
+    fn unbind(&self, objects: &[CsId]) -> std::result::Result<(), StoreError> {
+        self.write("leave exports out in", |db| export::unbind(db, objects))
+    }
+
+    fn each_sent(
+        &self,
+        since: Timestamp,
+        each: &mut dyn FnMut(Sent),
+    ) -> std::result::Result<(), StoreError> {
+        journal::each_sent(self, since, each)
+    }
+
+    fn hold_repeated(
+        &self,
+        limits: Repetition,
+        ruleset: &RulesetDigest,
+        now: Timestamp,
+    ) -> std::result::Result<Vec<Repeated>, StoreError> {
+        self.write("hold exports in", |db| repetition::hold(db, limits, ruleset, now))
+    }
+
+    fn note_decision(&self, decision: &Decision) -> std::result::Result<(), StoreError> {
+        self.write("note a decision in", |db| audit::note(db, decision))
+    }
+
+    fn decisions(&self, since: Timestamp) -> std::result::Result<Vec<Decision>, StoreError> {
+        self.read("read the decisions of", |db| audit::decisions(db, since))
+    }
+
+    fn last_configuration(&self) -> std::result::Result<Option<Decision>, StoreError> {
+        self.read("read the decisions of", audit::last_configuration)
+    }
+
+    fn forget_before(
+        &self,
+        sent: Timestamp,
+        decided: Timestamp,
+    ) -> std::result::Result<bool, StoreError> {
+        self.write("forget old entries of", |db| {
+            audit::forget(db, decided)?;
+            journal::forget(db, sent)
+        })
+    }
+
+    fn staging(&self) -> std::result::Result<Option<StagingMode>, StoreError> {
+        self.read("read the mode of", audit::staging)
+    }
+
+    fn set_staging(&self, mode: Option<&StagingMode>) -> std::result::Result<(), StoreError> {
+        self.write("switch the mode of", |db| audit::set_staging(db, mode))
     }
 
     fn record_run(&self, run: &RunRecord) -> std::result::Result<RunId, StoreError> {

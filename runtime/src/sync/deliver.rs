@@ -15,7 +15,7 @@ use kakehi_engine::rule::Connector;
 use kakehi_engine::time::Timestamp;
 
 use crate::edge::{Target, TargetError, Written};
-use crate::store::{Hold, PendingExport, Settled, Settlement, Wave};
+use crate::store::{Hold, PendingExport, Settled, Settlement, Trail, Wave};
 use crate::sync::report::{Delivered, Report, StageName};
 use crate::sync::request::{Request, requests};
 use crate::sync::{Parts, SyncError, blocking, meter::Meter};
@@ -60,7 +60,9 @@ pub(crate) async fn deliver(
     report: &mut Report,
 ) -> std::result::Result<bool, SyncError> {
     let meter = Meter::start();
-    let results = join_all(targets.iter().map(|target| to_target(parts, &**target, plan))).await;
+    let begun = report.started;
+    let results =
+        join_all(targets.iter().map(|target| to_target(parts, &**target, plan, begun))).await;
     let mut follow_up = false;
     for (target, result) in targets.iter().zip(results) {
         let result = result?;
@@ -82,8 +84,10 @@ async fn to_target(
     parts: &Parts<'_>,
     target: &dyn Target,
     plan: &Plan,
+    run: Timestamp,
 ) -> std::result::Result<Result, SyncError> {
-    let mut run = Run { parts, target, plan, result: Result::default(), waits: 0 };
+    let trail = Trail { plan: &plan.id, run, keep: parts.journal.is_some() };
+    let mut run = Run { parts, target, trail, result: Result::default(), waits: 0 };
     let Some(connector) = parts.rules.connector(target.name()) else { return Ok(run.result) };
     for wave in waves(connector) {
         run.wave(wave).await?;
@@ -108,7 +112,7 @@ fn waves(target: &Connector) -> Vec<Wave> {
 struct Run<'a> {
     parts: &'a Parts<'a>,
     target: &'a dyn Target,
-    plan: &'a Plan,
+    trail: Trail<'a>,
     result: Result,
     waits: u32,
 }
@@ -117,7 +121,12 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn is_over(&self) -> bool {
-        self.result.error.is_some() || self.parts.stop.is_set()
+        self.result.error.is_some() || self.is_halted()
+    }
+
+    /// Nothing more is to be sent: a stop, or staging mode, switched on meanwhile.
+    fn is_halted(&self) -> bool {
+        self.parts.stop.is_set() || self.parts.staging.is_on()
     }
 
     async fn wave(&mut self, wave: Wave) -> std::result::Result<(), SyncError> {
@@ -130,7 +139,7 @@ impl Run<'_> {
             self.result.delivered.waiting += settlements.len() as u64;
             let patience = self.send(requests, &mut settlements).await?;
             let now = self.parts.clock.now();
-            blocking(|| self.parts.store.settle(&settlements, now))?;
+            blocking(|| self.parts.store.settle(&settlements, &self.trail, now))?;
             if let Some(wait) = patience {
                 self.be_patient(wait).await;
             }
@@ -140,7 +149,7 @@ impl Run<'_> {
 
     fn claim(&self, wave: Wave) -> std::result::Result<Vec<PendingExport>, SyncError> {
         let (store, now) = (&self.parts.store, self.parts.clock.now());
-        Ok(blocking(|| store.claim(&self.plan.id, self.target.name(), wave, now, CLAIM_MAX))?)
+        Ok(blocking(|| store.claim(self.trail.plan, self.target.name(), wave, now, CLAIM_MAX))?)
     }
 
     /// Sends a batch, as many at once as the target's window allows. Gives how long to wait if the
@@ -154,8 +163,7 @@ impl Run<'_> {
         let mut under_way = FuturesUnordered::new();
         let mut patience = None;
         loop {
-            let halted =
-                patience.is_some() || self.result.error.is_some() || self.parts.stop.is_set();
+            let halted = patience.is_some() || self.is_over();
             while !halted && under_way.len() < self.target.window().max(1) {
                 let Some(request) = waiting.pop_front() else { break };
                 let target = self.target;

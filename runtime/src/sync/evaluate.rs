@@ -11,15 +11,10 @@ use kakehi_engine::view::Outcome;
 use crate::store::{StoreError, Totals};
 use crate::sync::cost::Costed;
 use crate::sync::report::{Report, StageName, Status};
-use crate::sync::{Parts, meter::Meter};
+use crate::sync::{Breaker, Parts, meter::Meter};
 
 /// Objects per batch: one transaction, one call of each rule's module host.
 const BATCH_OBJECTS_MAX: usize = 1000;
-
-/// Objects that a rule may fail on before it counts as broken, and which part of those it saw
-/// (provisioning.md 11.10).
-const BREAKER_FAILURES_MIN: u64 = 50;
-const BREAKER_PERCENT: u64 = 5;
 
 /// How often a queue may be drained without ever getting empty, in units of the objects there are.
 /// Rules whose results feed each other without end would otherwise hold a run for ever.
@@ -85,7 +80,7 @@ fn drain(parts: &Parts<'_>, modules: &Costed<'_>, report: &mut Report) -> Result
         }
         let Some(outcome) = pass(parts, modules, report.started)? else { return Ok(()) };
         store.commit(&outcome)?;
-        if broken(&outcome, report) {
+        if broken(&outcome, parts.limits.breaker, report) {
             return Ok(());
         }
         batches += 1;
@@ -140,11 +135,11 @@ fn batches_max(totals: Totals) -> u64 {
 }
 
 /// Adds what a batch counted; tells whether some rule fails too often to be believed.
-fn broken(outcome: &Outcome, report: &mut Report) -> bool {
+fn broken(outcome: &Outcome, breaker: Breaker, report: &mut Report) -> bool {
     report.counters.add(&outcome.counters);
     let counters = &report.counters;
     let calls = |tag| counters.calls.get(tag).copied().unwrap_or(0);
-    let limit = |tag| BREAKER_FAILURES_MIN.max(calls(tag) * BREAKER_PERCENT / 100);
+    let limit = |tag| breaker.failures.max(calls(tag) * breaker.percent / 100);
     let Some((tag, failures)) =
         counters.failures.iter().find(|(tag, failures)| **failures > limit(*tag))
     else {

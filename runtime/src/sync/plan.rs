@@ -13,14 +13,38 @@ pub(crate) fn make(parts: &Parts<'_>, report: &mut Report) -> Result<Plan, Store
     let meter = Meter::start();
     let parent = parts.store.last_plan()?;
     let mut builder = PlanBuilder::new(&parts.rules, basis(parts, parent));
-    parts
-        .store
-        .each_export(Due::At(report.started), &mut |pending| builder.add(&pending.export))?;
-    // Counting the links takes as long as there are links, and only removals are measured by them.
-    let linked = if builder.removes() { parts.store.linked()? } else { BTreeMap::new() };
-    let plan = builder.finish(&linked);
+    count(parts, Due::At(report.started), &mut builder)?;
+    let plan = finish(parts, builder)?;
     report.measured(StageName::Plan, &meter);
     Ok(plan)
+}
+
+/// Passes exports by the builder of a plan, which may ask what the objects hold.
+pub(crate) fn count(
+    parts: &Parts<'_>,
+    due: Due,
+    builder: &mut PlanBuilder<'_>,
+) -> Result<(), StoreError> {
+    let mut failed = None;
+    parts.store.each_export(due, &mut |pending| {
+        builder.add(&pending.export, &mut |export, attribute| match parts
+            .store
+            .held(export.object, attribute)
+        {
+            Ok(held) => held,
+            Err(error) => {
+                failed.get_or_insert(error);
+                0
+            }
+        });
+    })?;
+    failed.map_or(Ok(()), Err)
+}
+
+pub(crate) fn finish(parts: &Parts<'_>, builder: PlanBuilder<'_>) -> Result<Plan, StoreError> {
+    // Counting the links takes as long as there are links: only where something is measured by it.
+    let linked = if builder.needs_linked() { parts.store.linked()? } else { BTreeMap::new() };
+    Ok(builder.finish(&linked))
 }
 
 /// Saves a plan before anything of it is sent (S-03).
@@ -34,5 +58,6 @@ pub fn exports_of(
     report: &Report,
     each: &mut dyn FnMut(PendingExport),
 ) -> Result<(), StoreError> {
-    store.each_export(Due::At(report.started), each)
+    let due = if report.undoes { Due::Undo } else { Due::At(report.started) };
+    store.each_export(due, each)
 }

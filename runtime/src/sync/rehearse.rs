@@ -34,7 +34,8 @@ pub fn rehearse(active: &Parts<'_>, candidate: &Parts<'_>) -> Result<Rehearsed, 
     let broken = matches!(report.status, Status::RuleBroken | Status::ErrorLimit);
     let after = exports(candidate, &hasher)?;
     let mut trips = plan::make(candidate, &mut report)?.trips;
-    trips.retain(|trip| !tripped.iter().any(|known| known.connector == trip.connector));
+    let same = |a: &Trip, b: &Trip| a.connector == b.connector && a.measure == b.measure;
+    trips.retain(|trip| !tripped.iter().any(|known| same(known, trip)));
     Ok(Rehearsed {
         changes: after.difference(&before).count() as u64,
         trips,

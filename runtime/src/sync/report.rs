@@ -7,6 +7,7 @@ use kakehi_engine::guard::Trip;
 use kakehi_engine::object::ConnectorName;
 use kakehi_engine::plan::{Counts, Plan, PlanId};
 use kakehi_engine::problem::ProblemKind;
+use kakehi_engine::rule::Measure;
 use kakehi_engine::time::Timestamp;
 use kakehi_engine::view::Counters;
 use serde_json::{Value as Json, json};
@@ -56,7 +57,8 @@ pub enum Status {
     ErrorLimit,
     RuleBroken,
     ImportShrank,
-    DeletionThreshold,
+    /// A plan would change more of this kind than it may.
+    Threshold(Measure),
 }
 
 impl Status {
@@ -69,7 +71,15 @@ impl Status {
             Self::ErrorLimit => "stopped-error-limit",
             Self::RuleBroken => "stopped-rule-broken",
             Self::ImportShrank => "stopped-import-shrank",
-            Self::DeletionThreshold => "stopped-deletion-threshold-exceeded",
+            Self::Threshold(measure) => match measure {
+                Measure::Removals | Measure::Deletes | Measure::Disables => {
+                    "stopped-deletion-threshold-exceeded"
+                }
+                Measure::Renames => "stopped-rename-threshold-exceeded",
+                Measure::TypeChanges => "stopped-type-change-threshold-exceeded",
+                Measure::MemberRemovals => "stopped-member-removal-threshold-exceeded",
+                Measure::Clears => "stopped-attribute-clear-threshold-exceeded",
+            },
         }
     }
 
@@ -80,7 +90,7 @@ impl Status {
             Self::ObjectErrors => 4,
             Self::Unavailable => 75,
             Self::Refused => 77,
-            Self::ErrorLimit | Self::RuleBroken | Self::ImportShrank | Self::DeletionThreshold => 5,
+            Self::ErrorLimit | Self::RuleBroken | Self::ImportShrank | Self::Threshold(_) => 5,
         }
     }
 }
@@ -102,7 +112,9 @@ pub struct Report {
     pub status: Status,
     /// What is to be told besides the counts, each a sentence: failures, limits, what to do.
     pub notes: Vec<String>,
+    /// The first plan; what its delivery brought to light has plans of its own.
     pub plan: Option<PlanId>,
+    pub further_plans: Vec<PlanId>,
     pub counts: BTreeMap<ConnectorName, Counts>,
     /// Entries received, and what staging did with them, per source.
     pub imported: BTreeMap<ConnectorName, (u64, Staged)>,
@@ -114,6 +126,10 @@ pub struct Report {
     pub problems: u64,
     pub delivered: Delivered,
     pub stages: BTreeMap<StageName, Stage>,
+    /// Staging mode: nothing was sent.
+    pub staging: bool,
+    /// The plan takes another one back.
+    pub(crate) undoes: bool,
     target_failed: bool,
 }
 
@@ -127,6 +143,7 @@ impl Report {
             status: Status::Success,
             notes: vec![],
             plan: None,
+            further_plans: vec![],
             counts: BTreeMap::new(),
             imported: BTreeMap::new(),
             counters: Counters::default(),
@@ -135,6 +152,8 @@ impl Report {
             problems: 0,
             delivered: Delivered::default(),
             stages: BTreeMap::new(),
+            staging: false,
+            undoes: false,
             target_failed: false,
         }
     }
@@ -182,15 +201,13 @@ impl Report {
     }
 
     pub(crate) fn count(&mut self, plan: &Plan) {
+        match &self.plan {
+            None => self.plan = Some(plan.id.clone()),
+            Some(_) if plan.exports() > 0 => self.further_plans.push(plan.id.clone()),
+            Some(_) => {}
+        }
         for (connector, counts) in &plan.counts {
-            let sum = self.counts.entry(connector.clone()).or_default();
-            sum.add += counts.add;
-            sum.update += counts.update;
-            sum.rename += counts.rename;
-            sum.disable += counts.disable;
-            sum.delete += counts.delete;
-            sum.member_add += counts.member_add;
-            sum.member_remove += counts.member_remove;
+            self.counts.entry(connector.clone()).or_default().add(counts);
         }
     }
 
@@ -200,8 +217,41 @@ impl Report {
                 "{trip}: nothing was sent there; review with `kakehi plan -o plan.json`, \
                  then release with `kakehi apply plan.json`"
             );
-            self.note(Status::DeletionThreshold, text);
+            self.note(Status::Threshold(trip.measure), text);
         }
+    }
+
+    pub(crate) fn stage(&mut self, staging: bool, plan: &Plan) {
+        self.staging = staging;
+        if staging && plan.exports() > 0 {
+            let text = "staging mode: nothing was sent; `kakehi plan` shows what waits, \
+                        `kakehi staging off` lets it go";
+            self.note(Status::Success, text);
+        }
+    }
+
+    /// Exports that came or changed after the plan was reviewed.
+    pub(crate) fn unreviewed(&mut self, number: usize) {
+        let text = format!("{number} exports came or changed after the review: they were not sent");
+        self.note(Status::Success, text);
+    }
+
+    /// What could not be taken back.
+    pub(crate) fn left(&mut self, number: usize) {
+        if number > 0 {
+            let text = format!("of {number} objects not everything could be taken back");
+            self.note(Status::ObjectErrors, text);
+        }
+    }
+
+    pub(crate) fn repeated(&mut self, number: usize) {
+        let text = format!(
+            "{number} changes come again and again ({}, {}): they are held; \
+             `kakehi explain OBJECT` tells why",
+            ProblemKind::Flapping,
+            ProblemKind::ExportedChangeNotReimported
+        );
+        self.note(Status::ObjectErrors, text);
     }
 
     pub(crate) fn source_failed(&mut self, error: &DirectoryError) {
@@ -242,7 +292,8 @@ impl Report {
     pub fn is_empty(&self) -> bool {
         matches!(self.status, Status::Success | Status::ObjectErrors)
             && self.counters.evaluated + self.counters.resolved == 0
-            && self.counts.values().all(|counts| counts.exports() == 0)
+            // What waits in staging mode was recorded when it came.
+            && (self.staging || self.counts.values().all(|counts| counts.exports() == 0))
             && self.imported.values().all(|(_, staged)| staged.changed + staged.deleted == 0)
     }
 
@@ -293,6 +344,7 @@ impl Report {
             "started": self.started.rfc3339(),
             "duration_ms": self.ended.0 - self.started.0,
             "plan": self.plan.as_ref().map(|id| id.0.clone()),
+            "further_plans": self.further_plans.iter().map(|id| &id.0).collect::<Vec<_>>(),
             "counts": counts,
             "imported": imported,
             "staged": self.imported.values().map(|(_, staged)| staged.changed).sum::<u64>(),
@@ -310,6 +362,7 @@ impl Report {
                 "waiting": self.delivered.waiting, "in_doubt": self.delivered.in_doubt,
             },
             "stages": stages,
+            "staging": self.staging,
             "notes": self.notes,
         })
     }

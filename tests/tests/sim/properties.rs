@@ -8,7 +8,7 @@ use kakehi_engine::flow::{Contribution, RuleOutcome};
 use kakehi_engine::metaverse::MvObject;
 use kakehi_engine::object::{AttributeMap, AttributeName, ConnectorName, Value};
 use kakehi_engine::precedence;
-use kakehi_engine::rule::{Direction, LinkType, Merge, Rule, Thresholds};
+use kakehi_engine::rule::{Direction, Limit, LinkType, Merge, Rule, Thresholds};
 use kakehi_engine::view::View;
 
 use crate::life::{Life, Manner, PLAIN, same};
@@ -185,8 +185,8 @@ fn nothing_pending(world: &World) -> Result<(), String> {
 /// Limits that a small world can meet.
 fn strict(rules: &mut Rulebook) {
     for connector in &mut rules.set.connectors {
-        connector.thresholds =
-            Thresholds { removals_max: 2, removals_percent: 20, removals_floor: 1 };
+        let removals = Limit { max: 2, percent: 20, floor: 1 };
+        connector.thresholds = Thresholds { removals, ..Thresholds::NONE };
     }
 }
 

@@ -297,8 +297,7 @@ pub fn target(
     classes: impl IntoIterator<Item = (&'static str, TargetClass)>,
 ) -> Connector {
     let classes = classes.into_iter().map(|(name, class)| (ClassName::from(name), class)).collect();
-    let thresholds =
-        Thresholds { removals_max: u64::MAX, removals_percent: 100, removals_floor: u64::MAX };
+    let thresholds = Thresholds::NONE;
     Connector { name: name.into(), kind: ConnectorKind::Target, order, classes, thresholds }
 }
 

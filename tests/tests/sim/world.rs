@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kakehi_engine::connector_space::{CsId, CsObject, MvId, Presence};
 use kakehi_engine::export::{AttributeChange, Export, ExportOp, apply};
-use kakehi_engine::guard;
 use kakehi_engine::metaverse::MvObject;
 use kakehi_engine::object::{Anchor, AttributeName, ClassName, ConnectorName, ReferenceKey, Value};
 use kakehi_engine::plan::{Plan, PlanBasis, PlanBuilder};
@@ -441,10 +440,10 @@ impl World {
     /// The exports in the order in which they are delivered.
     pub fn plan(&self, rules: &Rulebook) -> Plan {
         let ruleset = rules.set.digest.clone();
-        let basis = PlanBasis { parent: None, ruleset, config: String::new() };
+        let basis = PlanBasis { parent: None, ruleset, config: String::new(), undoes: None };
         let mut builder = PlanBuilder::new(&rules.set, basis);
         for pending in self.exports.values() {
-            builder.add(&pending.export);
+            builder.add(&pending.export, &mut |export, name| self.held(export.object, name));
         }
         builder.finish(&self.linked_targets(rules))
     }
@@ -458,10 +457,15 @@ impl World {
         linked
     }
 
+    fn held(&self, id: CsId, name: &AttributeName) -> u64 {
+        let values = self.cs.get(&id).and_then(|object| object.attributes.get(name));
+        values.map_or(0, Vec::len) as u64
+    }
+
     /// How many removals the limits of a target allow now.
     pub fn removals_allowed(&self, rules: &Rulebook, target: &ConnectorName) -> u64 {
         let connector = rules.set.connector(target).expect("a target of the rule set");
-        guard::allowed(&connector.thresholds, self.linked_targets(rules)[target])
+        connector.thresholds.removals.allowed(self.linked_targets(rules)[target])
     }
 
     /// Some changes of an export were carried out; `remaining` could not be sent yet.

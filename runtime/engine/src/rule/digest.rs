@@ -2,7 +2,10 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Compat, Connector, Contract, Rule, RuleSet, RulesetDigest, TargetClass, Thresholds};
+use super::{
+    Compat, Connector, Contract, Limit, Measure, Rule, RuleSet, RulesetDigest, TargetClass,
+    Thresholds,
+};
 use crate::object::{AttributeName, ClassName, Value};
 
 /// Every structure is taken apart field by field, so that a new field is not forgotten here.
@@ -119,8 +122,10 @@ fn compat(parts: &mut Parts, compat: &Compat) {
 }
 
 fn thresholds(parts: &mut Parts, thresholds: &Thresholds) {
-    let Thresholds { removals_max, removals_percent, removals_floor } = thresholds;
-    parts.shown(&(removals_max, removals_percent, removals_floor));
+    for measure in Measure::ALL {
+        let Limit { max, percent, floor } = thresholds.of(measure);
+        parts.shown(&(max, percent, floor));
+    }
 }
 
 fn connector(parts: &mut Parts, connector: &Connector) {

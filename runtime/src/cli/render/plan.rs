@@ -7,6 +7,7 @@ use kakehi_engine::plan::Counts;
 use serde_json::Value as Json;
 
 use super::json::{list, text};
+use super::undo;
 use crate::cli::Error;
 use crate::report::html;
 use crate::report::tally::Tally;
@@ -117,6 +118,7 @@ pub fn foot_text(head: &Json, out: &mut impl Write) -> std::io::Result<()> {
             writeln!(out, "  {heading}: {}", visible(text(line)))?;
         }
     }
+    undo::foot(head, out)?;
     for problem in list(&head["problems"]) {
         let (kind, object) = (text(&problem["kind"]), visible(text(&problem["object"])));
         writeln!(out, "  problem: {kind} {object}: {}", visible(text(&problem["message"])))?;

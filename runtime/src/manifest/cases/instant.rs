@@ -3,7 +3,7 @@
 use kakehi_engine::time::Timestamp;
 
 /// Takes `2026-04-01T00:00:00Z`. Gives `None` for any other form, and for days that do not exist.
-pub(super) fn parse(text: &str) -> Option<Timestamp> {
+pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
     let [hour, minute, second] = numbers(time, ':', [2, 2, 2])?;

@@ -11,8 +11,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::{Answer, LINE_BYTES_MAX, Request};
+use crate::service::audit;
 use crate::service::failure::{Failure, Kind};
 use crate::service::reload::{Trigger, ending};
+use crate::service::staging::Switch;
 
 /// The user and the group of the service.
 const MODE: u32 = 0o660;
@@ -27,6 +29,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub fn serve(
     path: &Path,
     triggers: mpsc::Sender<Trigger>,
+    switch: Switch,
 ) -> Result<impl Future<Output = ()> + use<>, Failure> {
     let failed = |error: std::io::Error| {
         let message = format!("cannot listen at `{}`: {error}", path.display());
@@ -45,7 +48,7 @@ pub fn serve(
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        conversations.spawn(converse(stream, triggers.clone()));
+                        conversations.spawn(converse(stream, triggers.clone(), switch.clone()));
                     }
                     // Too many open files, for one: it passes.
                     Err(error) => {
@@ -59,8 +62,9 @@ pub fn serve(
     })
 }
 
-async fn converse(mut stream: UnixStream, triggers: mpsc::Sender<Trigger>) {
-    let uid = stream.peer_cred().map_or(-1, |peer| i64::from(peer.uid()));
+async fn converse(mut stream: UnixStream, triggers: mpsc::Sender<Trigger>, switch: Switch) {
+    let uid = stream.peer_cred().ok().map(|peer| peer.uid());
+    let actor = uid.map_or_else(|| "unknown".to_owned(), audit::user);
     let (read, mut write) = stream.split();
     let mut line = String::new();
     let mut lines = BufReader::new(read.take(LINE_BYTES_MAX));
@@ -69,8 +73,16 @@ async fn converse(mut stream: UnixStream, triggers: mpsc::Sender<Trigger>) {
     }
     let answer = match serde_json::from_str::<Request>(&line) {
         Ok(request) => {
-            tracing::info!(event_id = "SV013", uid, ?request, "asked over the control socket");
-            hand_on(request, &triggers).await
+            let asked = request.as_str();
+            tracing::info!(event_id = "SV013", uid, asked, "asked over the control socket");
+            match request {
+                // Whoever wants to stop the sending does not wait for a reload to end.
+                Request::Staging { on } => {
+                    let ordered = tokio::task::spawn_blocking(move || switch.order(on, &actor));
+                    ordered.await.unwrap_or_else(|_| Answer::of(&ending()))
+                }
+                request => hand_on(request, actor, &triggers).await,
+            }
         }
         Err(error) => {
             let message = format!("this is no request: {error}");
@@ -83,9 +95,9 @@ async fn converse(mut stream: UnixStream, triggers: mpsc::Sender<Trigger>) {
     let _ = write.write_all(said.as_bytes()).await;
 }
 
-async fn hand_on(request: Request, triggers: &mpsc::Sender<Trigger>) -> Answer {
+async fn hand_on(request: Request, actor: String, triggers: &mpsc::Sender<Trigger>) -> Answer {
     let (answer, answered) = oneshot::channel();
-    match triggers.send(Trigger::Control(request, answer)).await {
+    match triggers.send(Trigger::Control { request, actor, answer }).await {
         Ok(()) => answered.await.unwrap_or_else(|_| Answer::of(&ending())),
         Err(_) => Answer::of(&ending()),
     }

@@ -5,8 +5,10 @@ use kakehi_engine::problem::Problem;
 use serde_json::{Map, Value as Json, json};
 
 use super::Moves;
+use crate::report::words::value_json;
 use crate::service::once::Planned;
 use crate::store::{Store, StoreError};
+use crate::sync::undo::Left;
 use crate::sync::{Status, counts_json};
 
 /// What is told of a plan before its exports: `plan`, `parent`, `ruleset`, `config`, `counts`,
@@ -32,6 +34,8 @@ pub fn head(planned: &Planned, moves: &Moves) -> Result<Json, StoreError> {
         "parent": plan.basis.parent.as_ref().map(|id| &id.0),
         "ruleset": plan.basis.ruleset.0,
         "config": plan.basis.config,
+        "undoes": plan.basis.undoes.as_ref().map(|id| &id.0),
+        "left": planned.left.iter().map(left).collect::<Vec<Json>>(),
         "made": report.started.rfc3339(),
         "version": env!("CARGO_PKG_VERSION"),
         "status": report.status.as_str(),
@@ -56,6 +60,24 @@ pub fn head(planned: &Planned, moves: &Moves) -> Result<Json, StoreError> {
 /// Whether a plan ended before it had seen everything, so that no number of it means anything.
 pub fn failed(status: Status) -> bool {
     matches!(status, Status::RuleBroken | Status::Unavailable | Status::Refused)
+}
+
+/// What stays of a plan that is taken back, with its reasons and with what the object held before.
+fn left(left: &Left) -> Json {
+    let before: Map<String, Json> = left
+        .before
+        .iter()
+        .map(|(name, values)| (name.to_string(), values.iter().map(value_json).collect()))
+        .collect();
+    json!({
+        "connector": left.export.connector.as_str(),
+        "class": left.export.class.as_str(),
+        "anchor": left.export.anchor,
+        "match": left.export.match_key,
+        "op": left.export.op.as_str(),
+        "why": left.why,
+        "before": before,
+    })
 }
 
 fn problems(store: &dyn Store, problems: &[Problem]) -> Result<Vec<Json>, StoreError> {

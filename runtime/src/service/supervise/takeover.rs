@@ -5,20 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kakehi_engine::plan::PlanId;
-use tokio::sync::{mpsc, oneshot, watch};
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
 
 use crate::edge::{Clock as _, Directory, PollMode, Target};
 use crate::service::clock::SystemClock;
 use crate::service::control::Answer;
 use crate::service::failure::{Failure, Kind};
 use crate::service::generations::{Entered, Generations, StandIn};
-use crate::service::metrics;
-use crate::service::once::record;
+use crate::service::once::{Reviewed, note_undo, record, undo_why};
 use crate::service::picture::Picture;
-use crate::service::reload::{BetweenRuns, Swap, Work, review, told};
+use crate::service::reload::{Apply, BetweenRuns, Swap, Work, review, told};
 use crate::service::world::{self, World};
-use crate::store::{RunId, Store};
-use crate::sync::{self, Order, Report, Status, Stop};
+use crate::service::{audit, metrics, staging};
+use crate::store::{DecisionKind, RunId, Store};
+use crate::sync::{self, Order, Parts, Report, Staging, Status, Stop};
 
 /// Longest pause after failures, whatever the poll interval: the world may be well again sooner.
 const PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
@@ -31,6 +32,7 @@ pub(super) struct Runs {
     targets: Vec<Arc<dyn Target>>,
     store: Arc<dyn Store>,
     stop: Stop,
+    staging: Staging,
     publish: watch::Sender<Arc<World>>,
     between_runs: Arc<BetweenRuns>,
 }
@@ -75,13 +77,14 @@ impl Runs {
     pub fn begin(
         world: Arc<World>,
         store: Arc<dyn Store>,
-        stop: Stop,
+        (stop, staging): (Stop, Staging),
         publish: watch::Sender<Arc<World>>,
         between_runs: Arc<BetweenRuns>,
     ) -> Result<Self, Failure> {
-        let (sources, targets) = (world.sources(), world.targets()?);
+        let (sources, targets, previous) = (world.sources(), world.targets()?, None);
         let runs =
-            Self { world, previous: None, sources, targets, store, stop, publish, between_runs };
+            Self { world, previous, sources, targets, store, stop, staging, publish, between_runs };
+        audit::note_world(&*runs.store, &runs.world, "start", &audit::own_user(), None)?;
         let instead_of = runs.generations().index()?.goes_on(&runs.world.files);
         runs.enter(&runs.world, "start", instead_of.as_ref())?;
         metrics::reloaded(instead_of.is_none());
@@ -105,11 +108,12 @@ impl Runs {
 
     async fn deal_with(&mut self, work: Work) {
         match work {
-            Work::Swap(Swap { world, by, instead_of, done }) => {
-                let swapped = self.swap(world, by, instead_of.as_ref());
+            Work::Swap(Swap { world, by, actor, instead_of, done }) => {
+                let swapped = self.swap(world, by, &actor, None, instead_of.as_ref());
                 let _ = done.send(swapped);
             }
-            Work::Apply { world, plan, done } => self.apply(world, &plan, done).await,
+            Work::Apply(apply) if apply.reviewed.undoes.is_some() => self.undo(apply).await,
+            Work::Apply(apply) => self.apply(apply).await,
         }
     }
 
@@ -118,9 +122,12 @@ impl Runs {
         &mut self,
         world: Arc<World>,
         by: &str,
+        actor: &str,
+        plan: Option<&PlanId>,
         instead_of: Option<&(String, String)>,
     ) -> Result<u64, Failure> {
         let targets = world.targets()?;
+        audit::note_world(&*self.store, &world, by, actor, plan)?;
         let number = self.enter(&world, by, instead_of)?;
         self.sources = world.sources();
         self.targets = targets;
@@ -179,7 +186,7 @@ impl Runs {
         let between_runs = Arc::clone(&self.between_runs);
         let _running = between_runs.lock().await;
         let accepted = order.approved.is_some();
-        let parts = world.parts(Arc::clone(&self.store), self.stop.clone(), accepted);
+        let parts = self.parts(&world, accepted);
         let started = parts.clock.now();
         let result = sync::cycle(&parts, &mut self.sources, &self.targets, order).await;
         let (run, report) = record(&parts, verb, started, result.map_err(Failure::from))?;
@@ -192,13 +199,20 @@ impl Runs {
         Ok((run, report))
     }
 
+    fn parts<'w>(&self, world: &'w World, accepted: bool) -> Parts<'w> {
+        let mut parts = world.parts(Arc::clone(&self.store), self.stop.clone(), accepted);
+        parts.staging = self.staging.configured(world.config.run.staging);
+        metrics::staging(parts.staging.is_on());
+        parts
+    }
+
     /// The first run with new rules showed that one of them is broken: nothing was sent, and those
     /// before them come back (rules.md 7).
     fn fall_back(&mut self, report: &Report) {
         let Some(previous) = self.previous.take() else { return };
         let why = report.notes.join("; ");
         let instead_of = (self.world.files.digest(), why.clone());
-        let fallen = self.swap(previous, "fallback", Some(&instead_of));
+        let fallen = self.swap(previous, "fallback", "the service", None, Some(&instead_of));
         self.previous = None;
         metrics::reloaded(false);
         match fallen {
@@ -214,21 +228,17 @@ impl Runs {
 
     /// Carries out a plan, if it is what the present data give; with other rules, if it is given
     /// some, which stay if it was.
-    async fn apply(
-        &mut self,
-        other: Option<Arc<World>>,
-        plan: &PlanId,
-        done: oneshot::Sender<Answer>,
-    ) {
-        let before = Arc::clone(&self.world);
+    async fn apply(&mut self, apply: Apply) {
+        let Apply { world: other, reviewed, actor, done } = apply;
+        let (before, plan) = (Arc::clone(&self.world), &reviewed.plan);
         let changes = other.is_some();
         if let Some(world) = other
-            && let Err(failure) = self.swap(world, "apply", None)
+            && let Err(failure) = self.swap(world, "apply", &actor, Some(plan), None)
         {
             let _ = done.send(Answer::of(&failure));
             return;
         }
-        let order = Order { mode: PollMode::Delta, approved: Some(plan) };
+        let order = Order { mode: PollMode::Delta, approved: Some(reviewed.approved()) };
         let answer = match self.cycle("apply", order).await {
             Ok((run, report)) => {
                 if changes {
@@ -236,20 +246,71 @@ impl Runs {
                     let text = "the files were approved and are in force";
                     told(self.generations().note_reload("active", text, SystemClock.now()));
                 }
-                let text = format!("the plan was carried out: {}", report.status.as_str());
+                let status = report.status.as_str();
+                let (kind, details) = (DecisionKind::Apply, json!({ "status": status }));
+                let (store, world) = (&*self.store, &self.world);
+                told(audit::note(store, world, kind, &actor, Some(plan), &details));
+                let text = format!("the plan was carried out: {status}");
                 Answer { exit: report.status.exit_code(), text, run: run.map(|run| run.0) }
             }
             Err(failure) => {
                 if changes {
                     let why = "a plan with them could not be carried out".to_owned();
                     let instead_of = (self.world.files.digest(), why);
-                    told(self.swap(before, "apply", Some(&instead_of)).map(|_| ()));
+                    let back = self.swap(before, "apply", &actor, Some(plan), Some(&instead_of));
+                    told(back.map(|_| ()));
                 }
                 Answer::of(&failure)
             }
         };
         self.previous = None;
         let _ = done.send(answer);
+    }
+
+    /// Takes a plan back. From before its first request nothing else is sent.
+    async fn undo(&mut self, apply: Apply) {
+        let Apply { reviewed, actor, done, .. } = apply;
+        let answer = match self.take_back(&reviewed, &actor).await {
+            Ok((run, report)) => {
+                let text = format!(
+                    "the plan was taken back: {}; staging mode is on: nothing else is sent until \
+                     `kakehi staging off`",
+                    report.status.as_str()
+                );
+                Answer { exit: report.status.exit_code(), text, run: run.map(|run| run.0) }
+            }
+            Err(failure) => Answer::of(&failure),
+        };
+        let _ = done.send(answer);
+    }
+
+    async fn take_back(
+        &mut self,
+        reviewed: &Reviewed,
+        actor: &str,
+    ) -> Result<(Option<RunId>, Report), Failure> {
+        let plan = &reviewed.plan;
+        let of = reviewed.undoes.as_ref().unwrap_or(plan);
+        let world = Arc::clone(&self.world);
+        let between_runs = Arc::clone(&self.between_runs);
+        let _running = between_runs.lock().await;
+        let parts = self.parts(&world, true);
+        let (started, mut failed) = (parts.clock.now(), None);
+        let mut hold = || {
+            let why = undo_why(of);
+            let switched = staging::switch(&*self.store, &self.staging, &world, true, actor, &why);
+            failed = switched.err();
+            failed.is_none()
+        };
+        let result = sync::undo::undo(&parts, &self.targets, of, plan, &mut hold).await;
+        let result = failed.map_or(result.map_err(Failure::from), Err);
+        let (run, report) = record(&parts, "undo", started, result)?;
+        metrics::run(&report);
+        note_undo(&*self.store, &world, of, plan, actor, &report)?;
+        if let Some(run) = run {
+            summary(run.0, &report);
+        }
+        Ok((run, report))
     }
 
     fn generations(&self) -> Generations {

@@ -6,7 +6,7 @@ use kakehi_engine::view::Phase;
 
 use super::target::{remote, stage_target};
 use super::*;
-use crate::store::{Due, Hold, PendingExport, Settled, Settlement, Wave};
+use crate::store::{Due, Hold, PendingExport, Settled, Settlement, Trail, Wave};
 
 pub(super) fn due(store: &dyn Store, now: Timestamp) -> Vec<CsId> {
     exports(store, Due::At(now)).iter().map(|pending| pending.export.object).collect()
@@ -18,16 +18,18 @@ fn exports(store: &dyn Store, due: Due) -> Vec<PendingExport> {
     exports
 }
 
-fn claim(store: &dyn Store, plan: &str, wave: Wave) -> Vec<CsId> {
+pub(super) fn claim(store: &dyn Store, plan: &str, wave: Wave) -> Vec<CsId> {
     let claimed = store.claim(&PlanId(plan.into()), &cloud(), wave, NOW, 10).unwrap();
     claimed.iter().map(|pending| pending.export.object).collect()
 }
 
-fn settle(store: &dyn Store, object: i64, result: Settled) {
-    store.settle(&[Settlement { object: CsId(object), result }], NOW).unwrap();
+pub(super) fn settle(store: &dyn Store, object: i64, result: Settled) {
+    let plan = PlanId("p".into());
+    let trail = Trail { plan: &plan, run: NOW, keep: true };
+    store.settle(&[Settlement { object: CsId(object), result }], &trail, NOW).unwrap();
 }
 
-fn done(remote_id: &str) -> Settled {
+pub(super) fn done(remote_id: &str) -> Settled {
     Settled::Done { remote_id: remote_id.into(), remaining: vec![], diverging: vec![] }
 }
 

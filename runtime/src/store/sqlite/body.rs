@@ -33,6 +33,11 @@ pub(super) fn encode_attributes(attributes: &AttributeMap) -> String {
     encode(&PlainAttributes(attributes))
 }
 
+/// The attributes with their references.
+pub(super) fn encode_values(attributes: &AttributeMap) -> String {
+    encode(&AllAttributes(attributes))
+}
+
 pub(super) fn decode_attributes(body: &str) -> Result<AttributeMap> {
     let ReadAttributes(attributes) = decode("attributes", body)?;
     Ok(attributes)
@@ -232,6 +237,15 @@ impl<'de> Visitor<'de> for OneValue {
 // === Attributes ===
 
 struct PlainAttributes<'a>(&'a AttributeMap);
+
+struct AllAttributes<'a>(&'a AttributeMap);
+
+impl Serialize for AllAttributes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer
+            .collect_map(self.0.iter().map(|(name, values)| (name.as_str(), Values::shown(values))))
+    }
+}
 
 struct PlainValues<'a>(&'a [Value]);
 

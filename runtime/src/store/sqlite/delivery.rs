@@ -6,12 +6,13 @@ use kakehi_engine::export::{AttributeChange, Export, ExportOp, apply};
 use kakehi_engine::object::{AttributeName, ConnectorName, Value};
 use kakehi_engine::plan::PlanId;
 use kakehi_engine::problem::ProblemKind;
+use kakehi_engine::rule::RuleTag;
 use kakehi_engine::time::Timestamp;
 
 use super::export::{columns, list, of_object};
 use super::failure::Result;
-use super::{Db, body, codes, matching, object, references, target};
-use crate::store::{Hold, PendingExport, Settled, Settlement, Wave};
+use super::{Db, body, codes, decided, journal, matching, object, references, target};
+use crate::store::{Hold, PendingExport, Settled, Settlement, Trail, Wave};
 
 /// How long an object is left alone after its target gave it the id of another: long enough for
 /// somebody to look at the target, since nothing heals this by itself.
@@ -58,17 +59,29 @@ pub(super) fn in_doubt(db: &Db, connector: &ConnectorName) -> Result<Vec<Pending
     list(db, statement, [connector])
 }
 
-pub(super) fn settle(db: &Db, settlements: &[Settlement], now: Timestamp) -> Result<()> {
+pub(super) fn settle(
+    db: &Db,
+    settlements: &[Settlement],
+    trail: &Trail<'_>,
+    now: Timestamp,
+) -> Result<()> {
     for Settlement { object, result } in settlements {
         // Settled twice, the second time is about nothing.
-        let Some(PendingExport { export, .. }) = of_object(db, *object)? else {
+        let Some(PendingExport { export, undoes, .. }) = of_object(db, *object)? else {
             continue;
         };
+        if undoes.is_some() {
+            // What was taken back is not what rules want: the difference is made anew.
+            object::queue_mv(db, object::linked_to(db, object.0)?)?;
+        }
         match result {
             Settled::Done { remote_id, remaining, diverging } => {
-                done(db, &export, remote_id, remaining, diverging, now)?;
+                done(db, &export, remote_id, (remaining, diverging), trail, now)?;
             }
-            Settled::Deleted => deleted(db, &export)?,
+            Settled::Deleted => {
+                journal::note(db, &export, None, trail, now)?;
+                deleted(db, &export)?;
+            }
             Settled::Held(hold) => held(db, &export, hold)?,
             Settled::Waiting => release(db, &export)?,
             Settled::Deferred => unbind(db, &export)?,
@@ -103,8 +116,8 @@ fn done(
     db: &Db,
     export: &Export,
     remote_id: &str,
-    remaining: &[AttributeChange],
-    diverging: &[AttributeName],
+    (remaining, diverging): (&[AttributeChange], &[AttributeName]),
+    trail: &Trail<'_>,
     now: Timestamp,
 ) -> Result<()> {
     if !target::take_id(db, export, remote_id)? {
@@ -112,12 +125,17 @@ fn done(
         let until = Timestamp(now.0 + TAKEN_ID_HOLD_MS);
         return held(db, export, &Hold { until, kind: ProblemKind::AmbiguousConnector, message });
     }
-    let sent: Vec<_> = export
+    // What is not confirmed stands there without values: each change keeps its place.
+    let sent: Vec<AttributeChange> = export
         .changes
         .iter()
-        .filter(|change| !diverging.contains(&change.attribute))
-        .map(|change| without(change, remaining))
+        .map(|change| match diverging.contains(&change.attribute) {
+            true => nothing_of(&change.attribute),
+            false => without(change, remaining),
+        })
         .collect();
+    let whole = remaining.is_empty() && diverging.is_empty();
+    journal::note(db, export, (!whole).then_some(sent.as_slice()), trail, now)?;
     confirm(db, export, &sent)?;
     learn(db, export, diverging)?;
     queue_if_outdated(db, export)?;
@@ -128,15 +146,31 @@ fn done(
         .prepare_cached(
             "UPDATE pending_export SET op = ?2, wave = ?3, changes = ?4, intent = NULL, \
              plan = CASE WHEN outdated THEN NULL ELSE plan END, outdated = 0, attempts = 0, \
-             next_try = NULL, hold_kind = NULL, hold_message = NULL WHERE object = ?1",
+             next_try = NULL, hold_kind = NULL, hold_message = NULL, decided = ?5, \
+             type_change = 0 WHERE object = ?1",
         )?
         .execute((
             export.object.0,
             ExportOp::Update.as_str(),
             codes::wave_code(Wave::References),
             body::encode_changes(remaining),
+            decided::encode(db, &deciders(export, remaining))?,
         ))?;
     Ok(())
+}
+
+fn nothing_of(attribute: &AttributeName) -> AttributeChange {
+    let attribute = attribute.clone();
+    AttributeChange { attribute, add: vec![], remove: vec![], replace: None }
+}
+
+/// Who decided what is still to be sent.
+fn deciders(export: &Export, remaining: &[AttributeChange]) -> Vec<Option<RuleTag>> {
+    let of = |rest: &AttributeChange| {
+        let place = export.changes.iter().position(|change| change.attribute == rest.attribute)?;
+        export.by.get(place).cloned().flatten()
+    };
+    remaining.iter().map(of).collect()
 }
 
 /// The object is gone from the target: forgotten here, and whoever refers to it is looked at again.

@@ -10,7 +10,7 @@ use kakehi_engine::time::Timestamp;
 use rusqlite::{OptionalExtension, Row};
 
 use super::failure::{Failure, Result};
-use super::{Db, SqliteStore, body, codes, matching, object};
+use super::{Db, SqliteStore, body, codes, decided, matching, object};
 use crate::store::{Due, Hold, PendingExport, StoreError, Wave};
 
 /// How many exports are read before they are passed on: the store is not held while somebody looks
@@ -18,10 +18,12 @@ use crate::store::{Due, Hold, PendingExport, StoreError, Wave};
 const EXPORTS_PASSED_AT_ONCE: i64 = 256;
 
 /// What can be delivered at `?1`: no hold, no doubt, and of adds those that the target has nothing
-/// for. An add that something was found for is never sent (DV-07).
+/// for. An add that something was found for is never sent (DV-07). What takes another plan back is
+/// never part of what rules want.
 macro_rules! due {
     () => {
-        "(next_try IS NULL OR next_try <= ?1) AND intent IS NULL AND (op <> 'add' OR matched = 0)"
+        "(next_try IS NULL OR next_try <= ?1) AND intent IS NULL AND undoes IS NULL \
+         AND (op <> 'add' OR matched = 0)"
     };
 }
 
@@ -30,7 +32,8 @@ macro_rules! columns {
     () => {
         "pending_export.object, pending_export.connector, pending_export.class, \
          pending_export.mv, op, rank, changes, pending_export.anchor, match_key, wave, \
-         object.anchor, attempts, next_try, hold_kind, hold_message, intent IS NOT NULL \
+         object.anchor, attempts, next_try, hold_kind, hold_message, intent IS NOT NULL, \
+         type_change, decided, undoes \
          FROM pending_export LEFT JOIN object ON object.id = pending_export.object "
     };
 }
@@ -63,8 +66,11 @@ pub(super) fn put(db: &Db, export: &Export, new: bool) -> Result<()> {
     }
     db.sql
         .prepare_cached(
+            // One half of a change of type stays one, whatever else becomes of it.
             "INSERT OR REPLACE INTO pending_export (object, connector, wave, rank, op, class, mv, \
-             anchor, match_key, changes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             anchor, match_key, changes, decided, type_change) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, \
+             ?12 OR coalesce((SELECT type_change FROM pending_export WHERE object = ?1), 0))",
         )?
         .execute((
             export.object.0,
@@ -77,6 +83,8 @@ pub(super) fn put(db: &Db, export: &Export, new: bool) -> Result<()> {
             &export.anchor,
             &export.match_key,
             changes,
+            decided::encode(db, &export.by)?,
+            export.type_change,
         ))?;
     Ok(())
 }
@@ -146,13 +154,25 @@ fn page(db: &Db, wave: (i64, i64), due: Due, last: i64) -> Result<Vec<PendingExp
             ),
             (now.0, wave.0, wave.1, last, EXPORTS_PASSED_AT_ONCE),
         ),
+        Due::Undo => list(
+            db,
+            concat!(
+                "SELECT ",
+                columns!(),
+                "WHERE pending_export.connector = ?1 AND wave = ?2 \
+                 AND pending_export.object > ?3 AND undoes IS NOT NULL \
+                 ORDER BY pending_export.object LIMIT ?4"
+            ),
+            (wave.0, wave.1, last, EXPORTS_PASSED_AT_ONCE),
+        ),
         Due::All => list(
             db,
             concat!(
                 "SELECT ",
                 columns!(),
                 "WHERE pending_export.connector = ?1 AND wave = ?2 \
-                 AND pending_export.object > ?3 ORDER BY pending_export.object LIMIT ?4"
+                 AND pending_export.object > ?3 AND undoes IS NULL \
+                 ORDER BY pending_export.object LIMIT ?4"
             ),
             (wave.0, wave.1, last, EXPORTS_PASSED_AT_ONCE),
         ),
@@ -200,10 +220,25 @@ pub(super) fn save_plan(db: &Db, plan: &Plan, now: Timestamp) -> Result<()> {
             now.0,
             plan.exports() as i64,
         ))?;
-    db.sql
-        .prepare_cached(concat!("UPDATE pending_export SET plan = ?2 WHERE ", due!()))?
-        .execute((now.0, &plan.id.0))?;
+    let bind = match plan.basis.undoes {
+        None => concat!("UPDATE pending_export SET plan = ?2 WHERE ", due!()),
+        Some(_) => {
+            "UPDATE pending_export SET plan = ?2 \
+             WHERE undoes IS NOT NULL AND intent IS NULL AND ?1 IS NOT NULL"
+        }
+    };
+    db.sql.prepare_cached(bind)?.execute((now.0, &plan.id.0))?;
     matching::look_up_again(db)
+}
+
+/// See [`Store::unbind`](crate::store::Store::unbind).
+pub(super) fn unbind(db: &Db, objects: &[CsId]) -> Result<()> {
+    for object in objects {
+        db.sql
+            .prepare_cached("UPDATE pending_export SET plan = NULL WHERE object = ?1")?
+            .execute([object.0])?;
+    }
+    Ok(())
 }
 
 pub(super) fn last_plan(db: &Db) -> Result<Option<PlanId>> {
@@ -219,8 +254,9 @@ fn of_references(change: &AttributeChange) -> bool {
 }
 
 fn is_same(db: &Db, export: &Export, changes: &str) -> Result<bool> {
-    let mut statement =
-        db.sql.prepare_cached("SELECT op, class, changes FROM pending_export WHERE object = ?1")?;
+    let mut statement = db.sql.prepare_cached(
+        "SELECT op, class, changes FROM pending_export WHERE object = ?1 AND undoes IS NULL",
+    )?;
     let mut rows = statement.query([export.object.0])?;
     let Some(row) = rows.next()? else {
         return Ok(false);
@@ -236,8 +272,8 @@ fn is_same(db: &Db, export: &Export, changes: &str) -> Result<bool> {
 fn retouch(db: &Db, export: &Export) -> Result<()> {
     db.sql
         .prepare_cached(
-            "UPDATE pending_export SET mv = ?2, anchor = ?3, match_key = ?4, rank = ?5, wave = ?6 \
-             WHERE object = ?1",
+            "UPDATE pending_export SET mv = ?2, anchor = ?3, match_key = ?4, rank = ?5, \
+             wave = ?6, decided = ?7 WHERE object = ?1",
         )?
         .execute((
             export.object.0,
@@ -246,6 +282,7 @@ fn retouch(db: &Db, export: &Export) -> Result<()> {
             &export.match_key,
             export.rank,
             codes::wave_code(wave_of(export)),
+            decided::encode(db, &export.by)?,
         ))?;
     Ok(())
 }
@@ -263,6 +300,8 @@ fn pending(db: &Db, row: &Row<'_>) -> Result<PendingExport> {
         changes: body::decode_changes(row.get_ref(6)?.as_str().map_err(object::column)?)?,
         anchor: row.get(7)?,
         match_key: row.get(8)?,
+        type_change: row.get(16)?,
+        by: decided::decode(db, row.get_ref(17)?.as_str().map_err(object::column)?)?,
     };
     Ok(PendingExport {
         export,
@@ -271,6 +310,7 @@ fn pending(db: &Db, row: &Row<'_>) -> Result<PendingExport> {
         attempts: row.get(11)?,
         hold: hold(row)?,
         in_doubt: row.get(15)?,
+        undoes: row.get::<_, Option<String>>(18)?.map(PlanId),
     })
 }
 

@@ -1,10 +1,11 @@
-//! Names of connectors and classes as small numbers: a handful of each, remembered after their
-//! first use.
+//! Names of connectors, classes and rules as small numbers: a handful of each, remembered after
+//! their first use.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use kakehi_engine::object::{ClassName, ConnectorName};
+use kakehi_engine::rule::RuleTag;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::failure::{Failure, Result};
@@ -13,6 +14,7 @@ use super::failure::{Failure, Result};
 pub(super) struct Names {
     connectors: RefCell<Known<ConnectorName>>,
     classes: RefCell<Known<ClassName>>,
+    rules: RefCell<Known<RuleTag>>,
 }
 
 struct Known<N> {
@@ -37,6 +39,12 @@ const CLASSES: Table = Table {
     find: "SELECT id FROM class WHERE name = ?1",
     make: "INSERT INTO class (name) VALUES (?1)",
     name: "SELECT name FROM class WHERE id = ?1",
+};
+
+const RULES: Table = Table {
+    find: "SELECT id FROM rule WHERE tag = ?1",
+    make: "INSERT INTO rule (tag) VALUES (?1)",
+    name: "SELECT tag FROM rule WHERE id = ?1",
 };
 
 // === impl Names ===
@@ -67,9 +75,18 @@ impl Names {
         name(&self.classes, &CLASSES, sql, id)
     }
 
+    pub(super) fn make_rule(&self, sql: &Connection, tag: &RuleTag) -> Result<i64> {
+        make(&self.rules, &RULES, sql, tag, &tag.0)
+    }
+
+    pub(super) fn rule(&self, sql: &Connection, id: i64) -> Result<RuleTag> {
+        name(&self.rules, &RULES, sql, id)
+    }
+
     pub(super) fn forget(&self) {
         self.connectors.take();
         self.classes.take();
+        self.rules.take();
     }
 }
 

@@ -88,6 +88,14 @@ impl SqliteStore {
         match checked_version(&sql, folder)? {
             // Created this moment: its writer has not come to the tables yet.
             0 => in_memory(),
+            // What the program asks for is not in the tables of an older one: a copy has it.
+            older if older < schema::VERSION => {
+                drop((sql, lock));
+                let copy = tempfile::tempdir().map_err(|error| io("copy", folder, error))?;
+                let mut store = Self::snapshot(folder, copy.path())?;
+                store._copy = Some(copy);
+                Ok(store)
+            }
             _ => {
                 let lock = if still { lock.held() } else { None };
                 configured(sql, lock).map_err(|failure| failure.during("open"))
@@ -150,7 +158,7 @@ fn configured(sql: Connection, lock: Option<File>) -> Checked<SqliteStore> {
     sql.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     sql.set_prepared_statement_cache_capacity(STATEMENTS_CACHED_MAX);
     let db = Db { sql, names: Names::default(), listings: Listings::default() };
-    Ok(SqliteStore { db: Mutex::new(db), _lock: lock })
+    Ok(SqliteStore { db: Mutex::new(db), _lock: lock, _copy: None })
 }
 
 fn checked_version(sql: &Connection, folder: &Path) -> Result<i64, StoreError> {

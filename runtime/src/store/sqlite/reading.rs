@@ -9,7 +9,7 @@ use kakehi_engine::problem::Problem;
 use rusqlite::Params;
 
 use super::failure::Result;
-use super::{Db, SqliteStore, codes, explain, export, journal};
+use super::{Db, SqliteStore, codes, explain, export, noted};
 use crate::config::nearest::nearest as nearest_name;
 use crate::store::reading::{LinkCount, Reading};
 use crate::store::{PendingExport, StoreError};
@@ -86,24 +86,24 @@ impl Reading for SqliteStore {
     }
 
     fn changed_objects(&self) -> std::result::Result<Vec<CsId>, StoreError> {
-        self.read("read the journal of", journal::changed_objects)
+        self.read("read the notes of", noted::changed_objects)
     }
 
     fn objects_before(
         &self,
         ids: &[CsId],
     ) -> std::result::Result<Vec<Option<CsObject>>, StoreError> {
-        self.read("read the journal of", |db| {
-            ids.iter().map(|id| journal::object_before(db, *id)).collect()
+        self.read("read the notes of", |db| {
+            ids.iter().map(|id| noted::object_before(db, *id)).collect()
         })
     }
 
     fn mv_before(&self, id: MvId) -> std::result::Result<Option<MvObject>, StoreError> {
-        self.read("read the journal of", |db| journal::mv_before(db, id))
+        self.read("read the notes of", |db| noted::mv_before(db, id))
     }
 
     fn problems_moved(&self) -> std::result::Result<(Vec<Problem>, Vec<Problem>), StoreError> {
-        self.read("read the journal of", journal::problems_moved)
+        self.read("read the notes of", noted::problems_moved)
     }
 }
 

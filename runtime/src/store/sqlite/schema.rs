@@ -195,8 +195,56 @@ CREATE TABLE run (
 ) STRICT;
 ";
 
-/// Rules that are ranked otherwise, and metaverse objects that live on for a period of grace.
+/// What was sent, who decided it, and what it takes to take it back; rules that are ranked
+/// otherwise, and metaverse objects that live on for a period of grace.
 const VERSION_2: &str = "
+-- Tags of rules, for the rows that name many of them.
+CREATE TABLE rule (id INTEGER PRIMARY KEY, tag TEXT NOT NULL UNIQUE) STRICT;
+
+-- One half of a change of an object's type.
+ALTER TABLE pending_export ADD COLUMN type_change INTEGER NOT NULL DEFAULT 0;
+-- Which rule decided each change: numbers of rules, 0 for none; one number stands for all.
+ALTER TABLE pending_export ADD COLUMN decided TEXT NOT NULL DEFAULT '';
+-- The plan that it takes back. NULL: it is what rules want.
+ALTER TABLE pending_export ADD COLUMN undoes TEXT;
+CREATE INDEX pending_export_undo ON pending_export (object) WHERE undoes IS NOT NULL;
+
+-- Exports that were carried out, oldest first, for as long as they are kept. `run` is the instant
+-- at which the run began. `before`: what single-valued attributes held; changes of other
+-- attributes say themselves what was there. Of a delete it is everything.
+CREATE TABLE journal (
+  seq INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL,
+  run INTEGER NOT NULL,
+  plan TEXT NOT NULL,
+  object INTEGER NOT NULL,
+  connector INTEGER NOT NULL,
+  class INTEGER NOT NULL,
+  mv INTEGER,
+  op TEXT NOT NULL,
+  type_change INTEGER NOT NULL,
+  anchor TEXT NOT NULL,
+  match_key TEXT NOT NULL,
+  remote_id TEXT,
+  decided TEXT NOT NULL,
+  changes TEXT NOT NULL,
+  before TEXT NOT NULL
+) STRICT;
+CREATE INDEX journal_object ON journal (object, at);
+CREATE INDEX journal_plan ON journal (plan, object);
+CREATE INDEX run_started ON run (started);
+
+-- Decisions of people and of the service that are no exports. `details` is a JSON object.
+CREATE TABLE decision (
+  seq INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL,
+  actor TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  plan TEXT,
+  ruleset TEXT NOT NULL,
+  config TEXT NOT NULL,
+  details TEXT NOT NULL
+) STRICT;
 -- Metaverse objects of which no rule has to be asked, but which are to be resolved anew.
 CREATE TABLE resolve_queue (mv INTEGER PRIMARY KEY) STRICT;
 -- Since when nothing keeps an object that lives on.

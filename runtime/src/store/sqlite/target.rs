@@ -81,6 +81,16 @@ pub(super) fn absorb(db: &Db, object: CsId, found: CsId) -> Result<bool> {
     Ok(true)
 }
 
+/// How many values of an attribute an object holds. References are counted, not read.
+pub(super) fn held(db: &Db, object: CsId, attribute: &AttributeName) -> Result<u64> {
+    let references: i64 = db
+        .sql
+        .prepare_cached("SELECT count(*) FROM reference WHERE object = ?1 AND attribute = ?2")?
+        .query_row((object.0, attribute.as_str()), |row| row.get(0))?;
+    let plain = object::plain_attributes(db, object.0)?;
+    Ok(references.unsigned_abs() + plain.get(attribute).map_or(0, Vec::len) as u64)
+}
+
 /// Whether an object is linked to a metaverse object that exists.
 pub(super) fn is_wanted(db: &Db, object: CsId) -> Result<bool> {
     let wanted = db
