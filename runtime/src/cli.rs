@@ -5,6 +5,8 @@ mod apply;
 mod config;
 mod demo;
 mod explain;
+mod expr;
+mod import;
 mod once;
 mod plan;
 mod render;
@@ -60,9 +62,18 @@ enum Verb {
     /// The synchronization rules
     #[command(subcommand)]
     Rules(rules::Rules),
+    /// The expression language of rules: try it out, check what was written
+    #[command(subcommand)]
+    Expr(expr::Expr),
     /// The runs there were
     #[command(subcommand)]
     Runs(runs::Runs),
+    /// Make a manifest of another product's rules
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Give an imported manifest back in the form it came in
+    #[command(subcommand)]
+    Export(import::Export),
 }
 
 /// Parses the command line and does what it says.
@@ -79,7 +90,10 @@ pub fn main() -> ExitCode {
         Verb::Status(verb) => verb.execute(&config),
         Verb::Config(verb) => verb.execute(&config),
         Verb::Rules(verb) => verb.execute(&config),
+        Verb::Expr(verb) => verb.execute(),
         Verb::Runs(verb) => verb.execute(&config),
+        Verb::Import(verb) => verb.execute(),
+        Verb::Export(verb) => verb.execute(),
     };
     match result {
         Ok(code) => ExitCode::from(code),

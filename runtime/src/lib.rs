@@ -6,6 +6,7 @@ pub mod config;
 pub mod connector;
 pub mod delivery;
 pub mod edge;
+pub mod generate;
 pub mod manifest;
 pub mod report;
 pub mod scaffold;

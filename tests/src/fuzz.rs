@@ -1,5 +1,6 @@
-//! Hostile modules by the thousand (rules.md 15.14). In: a seed. Out: what came of each execution,
-//! and every one that broke a promise: no panic, no hang, no answer beyond the contract.
+//! Hostile modules and odd expressions by the thousand (rules.md 15.14, provisioning.md 17.2). In:
+//! a seed. Out: what came of each execution, and every one that broke a promise: no panic, no hang,
+//! no answer beyond the contract.
 //!
 //! An execution depends on its seed alone. Modules and texts are mutated with their structure in
 //! view, since most flipped bytes end in the first parser; answers are written by a guest that
@@ -7,6 +8,7 @@
 
 mod answer;
 mod corpus;
+mod expression;
 mod module;
 mod mutate;
 mod random;
@@ -21,6 +23,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use answer::Answers;
+pub use expression::Expressions;
 pub use module::Modules;
 use random::Random;
 
@@ -34,8 +37,7 @@ pub trait Target {
     /// Makes the input of an execution.
     fn input(&self, random: &mut Random) -> Vec<u8>;
 
-    /// Gives it to the host. Gives: what came of it, in a word or two. Errors: the promise that was
-    /// broken.
+    /// Tries it. Gives: what came of it, in a word or two. Errors: the promise that was broken.
     fn execute(&self, input: &[u8]) -> Result<String, String>;
 }
 

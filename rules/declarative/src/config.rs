@@ -3,7 +3,7 @@
 //! It is read by hand, since the person who wrote it wants to know which flow is wrong and how to
 //! mend it, for all flows at once.
 
-use kakehi_expr::{ExprError, Expression, nearest};
+use kakehi_expr::{Compare, ExprError, Expression, nearest};
 use kakehi_guest::Value;
 use serde_json::{Map, Value as Json};
 
@@ -12,10 +12,14 @@ use crate::flow::{Flow, Source};
 /// Most flows of one rule: ten times the largest rule of the default configuration of AADSync.
 pub(crate) const FLOWS_MAX: usize = 1000;
 
+/// Keys of the configuration.
+const CONFIG_KEYS: [&str; 2] = ["flows", "compare"];
+
 /// Keys of a flow; the last three exclude each other.
 const KEYS: [&str; 4] = ["to", "expr", "from", "value"];
 
-/// Reads `{flows: [{to, expr | from | value}]}`; `{}` is a rule without flows.
+/// Reads `{compare: binary | text, flows: [{to, expr | from | value}]}`; `{}` is a rule without
+/// flows. `compare` says how expressions compare texts (provisioning.md 6), `binary` by default.
 /// Errors: all faults, a line each.
 pub(crate) fn parse(config: &str) -> Result<Vec<Flow>, String> {
     let config: Json =
@@ -25,9 +29,17 @@ pub(crate) fn parse(config: &str) -> Result<Vec<Flow>, String> {
     };
     let mut faults: Vec<String> = config
         .keys()
-        .filter(|key| *key != "flows")
-        .map(|key| unknown_key(key, &["flows"]))
+        .filter(|key| !CONFIG_KEYS.contains(&key.as_str()))
+        .map(|key| unknown_key(key, &CONFIG_KEYS))
         .collect();
+    let compare = match config.get("compare").map(Json::as_str) {
+        None | Some(Some("binary")) => Compare::Binary,
+        Some(Some("text")) => Compare::Text,
+        Some(_) => {
+            faults.push("`compare` must be `binary` or `text`".into());
+            Compare::Binary
+        }
+    };
     let mut flows = Vec::new();
     match config.get("flows") {
         None => {}
@@ -36,7 +48,7 @@ pub(crate) fn parse(config: &str) -> Result<Vec<Flow>, String> {
         }
         Some(Json::Array(list)) => {
             for (index, flow) in list.iter().enumerate() {
-                match read_flow(flow) {
+                match read_flow(flow, compare) {
                     Ok(flow) => flows.push(flow),
                     Err(fault) => faults.push(format!("{}: {fault}", place(index, flow))),
                 }
@@ -47,7 +59,7 @@ pub(crate) fn parse(config: &str) -> Result<Vec<Flow>, String> {
     if faults.is_empty() { Ok(flows) } else { Err(faults.join("\n")) }
 }
 
-fn read_flow(flow: &Json) -> Result<Flow, String> {
+fn read_flow(flow: &Json, compare: Compare) -> Result<Flow, String> {
     let Json::Object(flow) = flow else {
         return Err("must be a mapping with `to` and one of `expr`, `from`, `value`".into());
     };
@@ -60,7 +72,7 @@ fn read_flow(flow: &Json) -> Result<Flow, String> {
     let source = match sources[..] {
         ["from"] => Source::Direct(name(flow, "from")?.unwrap_or_default()),
         ["value"] => Source::Constant(constant(&flow["value"])?),
-        ["expr"] => Source::Expression(Box::new(expression(&flow["expr"])?)),
+        ["expr"] => Source::of(expression(&flow["expr"])?.comparing(compare)),
         [] => return Err("one of `expr`, `from`, `value` must say where the value is from".into()),
         _ => return Err(format!("`{}` exclude each other", sources.join("`, `"))),
     };
@@ -107,10 +119,12 @@ fn expression(value: &Json) -> Result<Expression, String> {
     let Json::String(source) = value else {
         return Err("`expr` must be text; in YAML, stand it between single quotes".into());
     };
-    Expression::parse(source).map_err(|error| match &error {
-        ExprError { hint: Some(hint), .. } => format!("{error}; {hint}"),
-        _ => error.to_string(),
-    })
+    let told = |error: &ExprError| match &error.hint {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
+    };
+    Expression::parse_all(source)
+        .map_err(|errors| errors.iter().map(told).collect::<Vec<_>>().join("; "))
 }
 
 /// A flow is named by its place, from 1, and by what it writes if it says so.
@@ -138,6 +152,8 @@ mod tests {
             ("[]", "config must be a mapping with the key `flows`"),
             ("{", "config is not JSON: EOF while parsing an object at line 1 column 1"),
             (r#"{"flow": []}"#, "unknown key `flow`; did you mean `flows`?"),
+            (r#"{"compare": "case"}"#, "`compare` must be `binary` or `text`"),
+            (r#"{"compare": true}"#, "`compare` must be `binary` or `text`"),
             (r#"{"flows": {}}"#, "`flows` must be a list"),
             (
                 r#"{"flows": ["a"]}"#,
@@ -190,6 +206,11 @@ mod tests {
             (
                 r#"{"flows": [{"to": "a", "value": 1}, {"to": "b", "expr": "iif(True,1,2)"}]}"#,
                 "flow 2 (to `b`): unknown function `iif` at 1:1; did you mean `IIF`?",
+            ),
+            (
+                r#"{"flows": [{"to": "a", "expr": "Left(\"a\", \"b\") & Trim()"}]}"#,
+                "flow 1 (to `a`): function `Left` takes a number as argument 2, found `b` at 1:11; \
+                 function `Trim` takes 1 argument, found 0 at 1:18",
             ),
         ] {
             assert_eq!(parse(config).err().as_deref(), Some(expected), "{config}");

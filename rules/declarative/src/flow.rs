@@ -1,6 +1,6 @@
 //! One attribute flow: from an object to a contribution.
 
-use kakehi_expr::{Environment, Expression, Outcome, Val};
+use kakehi_expr::{Environment, Expression, Outcome, Shape, Val};
 use kakehi_guest::{Entry, Value, block, keep, none, set};
 
 /// One entry of `flows`.
@@ -14,11 +14,32 @@ pub(crate) enum Source {
     Constant(Vec<Value>),
     /// The attribute of this name, as it is.
     Direct(String),
+    /// `Trim([name])`, the most frequent expression of all, without a tree to walk. The expression
+    /// is kept for values that are no texts.
+    Trim(String, Box<Expression>),
     Expression(Box<Expression>),
 }
 
 /// An entry, as expressions see it.
 struct Object<'a>(&'a Entry);
+
+// === impl Source ===
+
+impl Source {
+    pub fn of(expression: Expression) -> Self {
+        match expression.shape() {
+            Shape::Trim(name) => Self::Trim(name.to_owned(), Box::new(expression)),
+            Shape::Other => Self::Expression(Box::new(expression)),
+        }
+    }
+
+    pub fn expression(&self) -> Option<&Expression> {
+        match self {
+            Self::Trim(_, expression) | Self::Expression(expression) => Some(expression),
+            Self::Constant(_) | Self::Direct(_) => None,
+        }
+    }
+}
 
 // === impl Flow ===
 
@@ -29,6 +50,10 @@ impl Flow {
         let expression = match &self.source {
             Source::Constant(values) => return Ok(set(to, values.as_slice())),
             Source::Direct(name) => return Ok(set(to, entry.values(name))),
+            Source::Trim(name, expression) => match trimmed(entry.values(name)) {
+                Some(values) => return Ok(set(to, values)),
+                None => expression,
+            },
             Source::Expression(expression) => expression,
         };
         match expression.evaluate(&Object(entry)).map_err(|error| error.to_string())? {
@@ -65,6 +90,24 @@ impl Environment for Object<'_> {
     fn value_count(&self, name: &str) -> usize {
         self.0.values(name).len()
     }
+}
+
+/// Most values that are trimmed here: with more, the limits of the language are near.
+const TRIMMED_MAX: usize = 1000;
+
+/// Texts without the white space around them, and without those that are only that; an empty list
+/// is NULL. `None` where some value is no text.
+fn trimmed(values: &[Value]) -> Option<Vec<Value>> {
+    if values.len() > TRIMMED_MAX {
+        return None;
+    }
+    let texts = values.iter().map(|value| match value {
+        Value::Text(text) => Some(text.trim()),
+        _ => None,
+    });
+    let texts: Vec<&str> = texts.collect::<Option<_>>()?;
+    let kept = texts.into_iter().filter(|text| !text.is_empty());
+    Some(kept.map(|text| Value::Text(text.to_owned())).collect())
 }
 
 fn incoming(value: &Value) -> Val {

@@ -1,8 +1,8 @@
 //! The built-in rule module: attribute flows written in the manifest.
 //!
-//! What flows in: `config: {flows: [{to, expr | from | value}]}` once, then one object after the
-//! other. What flows out: a contract taken from the parsed expressions, then one flow per entry of
-//! the list, in its order. The runtime holds this crate as WASM bytes; no other crate links it.
+//! What flows in: `config: {compare?, flows: [{to, expr | from | value}]}` once, then one object
+//! after the other. What flows out: a contract taken from the parsed expressions, then one flow per
+//! entry of the list, in its order. The runtime holds this crate as WASM bytes; no other crate links it.
 //!
 //! Source: rules.md 4, provisioning.md 4 and R26 to R30.
 
@@ -58,19 +58,15 @@ fn contract(flows: &[Flow]) -> Contract {
     let mut volatile = false;
     for flow in flows {
         writes.insert(flow.to.as_str());
-        match &flow.source {
-            Source::Constant(_) => {}
-            Source::Direct(name) => {
-                reads.insert(name.as_str());
-            }
-            Source::Expression(expression) => {
-                let needs = expression.reads();
-                reads.extend(needs.attributes.iter().map(String::as_str));
-                imported.extend(needs.imported.iter().map(String::as_str));
-                parameters.extend(needs.parameters.iter().map(String::as_str));
-                volatile |= needs.volatile;
-            }
+        if let Source::Direct(name) = &flow.source {
+            reads.insert(name.as_str());
         }
+        let Some(expression) = flow.source.expression() else { continue };
+        let needs = expression.reads();
+        reads.extend(needs.attributes.iter().map(String::as_str));
+        imported.extend(needs.imported.iter().map(String::as_str));
+        parameters.extend(needs.parameters.iter().map(String::as_str));
+        volatile |= needs.volatile;
     }
     Contract {
         reads_imported: kakehi_guest::names(imported),
@@ -166,8 +162,49 @@ mod tests {
         check("ValueCount(\\\"m\\\")", set("y", 2));
         check("CStr(FormatDateTime(Now(),\\\"yyyy\\\"))", set("y", "2026"));
         check("[absent]", none("y"));
+        check("Trim([t])", set("y", "text"));
+        check("Trim([n])", set("y", "7"));
+        check("Trim([absent])", none("y"));
         check("IgnoreThisFlow", keep("y"));
         check("AuthoritativeNull", block("y"));
+    }
+
+    #[test]
+    fn trimming_is_the_same_with_and_without_a_tree() {
+        for values in [
+            vec![],
+            vec![Value::Text(" a ".into())],
+            vec![Value::Text("  ".into())],
+            vec![
+                Value::Text(" a".into()),
+                Value::Text("\u{3000}".into()),
+                Value::Text("b ".into()),
+            ],
+            vec![Value::Text(" a".into()), Value::Integer(7), Value::Boolean(true)],
+            vec![Value::Reference(" cn=a ".into())],
+            vec![Value::Text("x".into()); 1001],
+        ] {
+            let entry = Entry::of_class("user").with("x", values);
+            let config = |expr: &str| format!(r#"{{"flows": [{{"to": "y", "expr": "{expr}"}}]}}"#);
+            // Brackets and a second function keep the tree.
+            let slow = apply(&config("Trim(Trim([x]))"), &entry);
+            assert_eq!(apply(&config("Trim([x])"), &entry), slow, "{entry:?}");
+        }
+        let config = r#"{"flows": [{"to": "y", "expr": "Trim([x])"}]}"#;
+        let entry = Entry::of_class("user").with("x", vec![1_u8, 2]);
+        assert!(matches!(apply(config, &entry), Verdict::Fail(_)));
+    }
+
+    #[test]
+    fn r30_texts_compare_as_the_configuration_says() {
+        let entry = Entry::of_class("user").with("x", "taro");
+        for (compare, expected) in
+            [("", false), (r#""compare": "binary","#, false), (r#""compare": "text","#, true)]
+        {
+            let config =
+                format!(r#"{{{compare}"flows": [{{"to": "y", "expr": "[x] = \"TARO\""}}]}}"#);
+            assert_eq!(apply(&config, &entry), Verdict::Flow(vec![set("y", expected)]));
+        }
     }
 
     #[test]

@@ -62,6 +62,16 @@ impl Instant {
         seconds.checked_add(UNIX_EPOCH_SECONDS)?.checked_mul(TICKS_PER_SECOND).map(Self)
     }
 
+    /// Reads what `CDate` reads, RFC 3339 among it.
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::builtin::parse_date(text)
+    }
+
+    /// Unix seconds; a part of a second is cut off towards the past.
+    pub fn unix_seconds(self) -> i64 {
+        self.0.div_euclid(TICKS_PER_SECOND) - UNIX_EPOCH_SECONDS
+    }
+
     pub(crate) fn add_seconds(self, seconds: i64) -> Option<Self> {
         seconds.checked_mul(TICKS_PER_SECOND)?.checked_add(self.0).map(Self)
     }
@@ -190,5 +200,10 @@ mod tests {
             Some("1970-01-01T00:00:00Z".into())
         );
         assert_eq!(Instant::from_unix(i64::MAX), None);
+        for seconds in [0, -1, 1_769_817_600] {
+            assert_eq!(Instant::from_unix(seconds).map(Instant::unix_seconds), Some(seconds));
+        }
+        let text = "2026-01-31T00:00:00Z";
+        assert_eq!(Instant::parse(text).map(|instant| instant.to_string()), Some(text.into()));
     }
 }

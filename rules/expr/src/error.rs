@@ -57,6 +57,16 @@ pub enum SyntaxFault {
     MisplacedResult(&'static str),
     #[error("unknown variable `${0}`")]
     UnknownVariable(String),
+    #[error("division is not part of the language")]
+    Division,
+    #[error("`\\\"` inside a text has no meaning yet")]
+    EscapedQuote,
+    #[error("function `{name}` takes {wanted} as argument {index}, found {found}")]
+    ArgumentType { name: &'static str, index: usize, wanted: &'static str, found: String },
+    #[error("{place} takes {wanted}, found {found}")]
+    OperandType { place: &'static str, wanted: &'static str, found: String },
+    #[error("this fails for every object: {0}")]
+    AlwaysFails(Fault),
 }
 
 /// Why an expression has no value for one object, and where.
@@ -84,8 +94,8 @@ pub enum Fault {
     OutOfRange { argument: usize, value: Shown, wanted: &'static str },
     #[error("{0}: the result does not fit")]
     Overflow(&'static str),
-    #[error("division by zero")]
-    DivisionByZero,
+    #[error("more than {0} steps of work")]
+    TooManySteps(usize),
     #[error("more than {0} values produced")]
     TooManyValues(usize),
     #[error("a value of more than {0} bytes produced")]
@@ -112,6 +122,36 @@ impl Position {
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+// === impl SyntaxFault ===
+
+impl SyntaxFault {
+    /// A word for programs; several faults share one.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::TooLong { .. } | Self::TooDeep { .. } => "limit",
+            Self::AmbiguousPrecedence => "ambiguous-precedence",
+            Self::UnknownFunction(_) => "unknown-function",
+            Self::UnknownName(_) | Self::UnknownVariable(_) => "unknown-name",
+            Self::Unsupported { .. } | Self::Division | Self::EscapedQuote => "unsupported",
+            Self::ArgumentCount { .. } => "argument-count",
+            Self::Argument { .. } | Self::MisplacedWord(_) | Self::MisplacedResult(_) => {
+                "misplaced"
+            }
+            Self::ArgumentType { .. } | Self::OperandType { .. } | Self::AlwaysFails(_) => "type",
+            Self::Character(_)
+            | Self::Unterminated(_)
+            | Self::EmptyName(_)
+            | Self::NumberTooLarge(_)
+            | Self::Expected { .. } => "syntax",
+        }
+    }
+
+    /// The text is an expression, but no object gives it a value.
+    pub fn is_of_types(&self) -> bool {
+        self.kind() == "type"
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) enum Token {
     Logic(Logic),
     Comparison(Comparison),
     Arithmetic(Arithmetic),
+    /// Known so that it can be refused by name.
+    Divide,
     Open,
     Close,
     Comma,
@@ -50,7 +52,7 @@ const OPERATORS: &[(&str, Token)] = &[
     ("+", Token::Arithmetic(Arithmetic::Add)),
     ("-", Token::Arithmetic(Arithmetic::Subtract)),
     ("*", Token::Arithmetic(Arithmetic::Multiply)),
-    ("/", Token::Arithmetic(Arithmetic::Divide)),
+    ("/", Token::Divide),
     ("(", Token::Open),
     (")", Token::Close),
     (",", Token::Comma),
@@ -99,7 +101,8 @@ impl<'s> Lexer<'s> {
         }
     }
 
-    /// `\\` is one backslash and `""` a quote; any other backslash stands for itself.
+    /// `\\` is one backslash and `""` a quote; any other backslash stands for itself. Whether `\"`
+    /// ends a text is decided by no source (provisioning.md 18), so it is refused.
     fn text(&mut self) -> Result<Token, ExprError> {
         let start = self.position;
         self.advance(1);
@@ -114,6 +117,9 @@ impl<'s> Lexer<'s> {
             if self.rest.starts_with("\\\\") || self.rest.starts_with("\"\"") {
                 text.push_str(&self.rest[..1]);
                 self.advance(2);
+            } else if self.rest.starts_with("\\\"") {
+                let hint = "a quote is written `\"\"`, a backslash before the end of a text `\\\\`";
+                return Err(fault(self.position, SyntaxFault::EscapedQuote, Some(hint)));
             } else if self.rest.starts_with('\\') {
                 text.push('\\');
                 self.advance(1);
@@ -181,6 +187,8 @@ impl<'s> Lexer<'s> {
             ("==", "equality is one `=`"),
             ("!=", "inequality is `<>`"),
             ("'", "a text stands between double quotes"),
+            ("\u{201c}", "a text stands between straight quotes, `\"`"),
+            ("\u{201d}", "a text stands between straight quotes, `\"`"),
             ("|", "or is `||`"),
             ("]", "an attribute is written `[name]`"),
         ] {

@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     /// Left to right, all operators alike: `2+3*5` is 25.
     Arithmetic(Box<Node>, Vec<Step<Arithmetic>>),
     Call(&'static Builtin, Vec<Node>),
+    /// What was refused, kept so that the rest is checked too; it is never evaluated.
+    Refused(Vec<Node>),
 }
 
 /// One operator of a chain with its right side.
@@ -73,7 +75,79 @@ pub(crate) enum Arithmetic {
     Add,
     Subtract,
     Multiply,
-    Divide,
+}
+
+// === impl Node ===
+
+impl Node {
+    /// The value, if it stands there literally.
+    pub fn constant(&self) -> Option<&Data> {
+        match &self.kind {
+            Kind::Constant(data) => Some(data),
+            _ => None,
+        }
+    }
+
+    /// The parts, in the order in which they stand there.
+    pub fn parts(&self) -> Vec<&Self> {
+        match &self.kind {
+            Kind::Negate(inner) => vec![inner],
+            Kind::Logic(_, parts) | Kind::Call(_, parts) | Kind::Refused(parts) => {
+                parts.iter().collect()
+            }
+            Kind::Compare(first, steps) => chain(first, steps),
+            Kind::Arithmetic(first, steps) => chain(first, steps),
+            Kind::Constant(_)
+            | Kind::Result(_)
+            | Kind::Word(_)
+            | Kind::Attribute(_)
+            | Kind::Parameter(_)
+            | Kind::Variable(_) => vec![],
+        }
+    }
+}
+
+fn chain<'n, O>(first: &'n Node, steps: &'n [Step<O>]) -> Vec<&'n Node> {
+    std::iter::once(first).chain(steps.iter().map(|step| &step.right)).collect()
+}
+
+// === impl Logic ===
+
+impl Logic {
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::And => "&&",
+            Self::Or => "||",
+        }
+    }
+}
+
+// === impl Comparison ===
+
+impl Comparison {
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::NotEqual => "<>",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+        }
+    }
+}
+
+// === impl Arithmetic ===
+
+impl Arithmetic {
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Concatenate => "&",
+            Self::Add => "+",
+            Self::Subtract => "-",
+            Self::Multiply => "*",
+        }
+    }
 }
 
 // === impl Special ===

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Environment, Expression, Outcome, Val};
+use crate::{Analysis, Computed, Environment, Expression, Val};
 
 /// Parses, evaluates and compares.
 ///
@@ -11,39 +11,52 @@ use crate::{Environment, Expression, Outcome, Val};
 /// `%` parameters. The outcome is written the same way, with ` | ` between values, a date in
 /// ISO 8601, or as `NULL`, `AuthoritativeNull`, `IgnoreThisFlow`, `error: ...`.
 pub(crate) fn check(expression: &str, attributes: &str, expected: &str) {
-    let outcome = match Expression::parse(expression) {
-        Err(error) => format!("error: {error}"),
-        Ok(parsed) => match parsed.evaluate(&Object::read(attributes)) {
+    let outcome = match Expression::parse_untyped(expression) {
+        Err(errors) => format!("error: {}", errors[0]),
+        Ok(parsed) => match parsed.compute(&Object::read(attributes)) {
             Err(error) => format!("error: {error}"),
-            Ok(Outcome::Null) => "NULL".to_owned(),
-            Ok(Outcome::AuthoritativeNull) => "AuthoritativeNull".to_owned(),
-            Ok(Outcome::IgnoreThisFlow) => "IgnoreThisFlow".to_owned(),
-            Ok(Outcome::Values(values)) => {
-                values.iter().map(written).collect::<Vec<_>>().join(" | ")
-            }
+            Ok(value) => computed(&value),
         },
     };
     assert_eq!(outcome, expected, "{expression} of {attributes}");
 }
 
+pub(crate) fn computed(value: &Computed) -> String {
+    match value {
+        Computed::Null => "NULL".to_owned(),
+        Computed::AuthoritativeNull => "AuthoritativeNull".to_owned(),
+        Computed::IgnoreThisFlow => "IgnoreThisFlow".to_owned(),
+        Computed::One(value) => written(value),
+        Computed::Many(values) => values.iter().map(written).collect::<Vec<_>>().join(" | "),
+    }
+}
+
 /// Parses an expression that must be refused and compares message and hint.
 pub(crate) fn refused(expression: &str, message: &str, hint: &str) {
-    let error = match Expression::parse(expression) {
-        Ok(_) => panic!("accepted: {expression}"),
-        Err(error) => error,
-    };
-    assert_eq!((error.to_string().as_str(), error.hint.as_deref().unwrap_or("")), (message, hint));
+    refused_for(expression, &[(message, hint)]);
+}
+
+/// As [`refused`], for all that is wrong.
+pub(crate) fn refused_for(expression: &str, expected: &[(&str, &str)]) {
+    let errors = Analysis::of(expression).errors;
+    let found: Vec<(String, String)> = errors
+        .iter()
+        .map(|error| (error.to_string(), error.hint.clone().unwrap_or_default()))
+        .collect();
+    let found: Vec<(&str, &str)> =
+        found.iter().map(|(message, hint)| (message.as_str(), hint.as_str())).collect();
+    assert_eq!(found, expected, "{expression}");
 }
 
 /// An object written as text.
-struct Object {
+pub(crate) struct Object {
     values: BTreeMap<String, Vec<Val>>,
 }
 
 // === impl Object ===
 
 impl Object {
-    fn read(text: &str) -> Self {
+    pub fn read(text: &str) -> Self {
         let values = text.split("; ").filter_map(|part| part.split_once('='));
         let values = values
             .map(|(name, values)| (name.to_owned(), values.split('|').map(value).collect()))

@@ -19,13 +19,13 @@ pub enum Val {
     Instant(Instant),
 }
 
-/// What a part of an expression amounts to. A list of one value is that value: without a schema
-/// nothing tells a single-valued attribute from a multi-valued one that has one value.
+/// What a part of an expression amounts to. A list of one value goes wherever that value goes:
+/// without a schema nothing tells a single-valued attribute from a multi-valued one with one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Data {
     Null,
     One(Val),
-    /// At least two.
+    /// At least one.
     Many(Vec<Val>),
     /// Can only be passed on as the result.
     Special(Special),
@@ -80,8 +80,9 @@ impl Val {
         }
     }
 
+    /// A text or reference of no characters, which is nothing to a directory.
     pub(crate) fn is_empty_text(&self) -> bool {
-        matches!(self, Self::Text(text) if text.is_empty())
+        matches!(self, Self::Text(text) | Self::Reference(text) if text.is_empty())
     }
 
     /// Bytes of text or binary values; the others are small.
@@ -165,12 +166,8 @@ impl Data {
 }
 
 impl From<Vec<Val>> for Data {
-    fn from(mut values: Vec<Val>) -> Self {
-        match values.len() {
-            0 => Self::Null,
-            1 => values.pop().map_or(Self::Null, Self::One),
-            _ => Self::Many(values),
-        }
+    fn from(values: Vec<Val>) -> Self {
+        if values.is_empty() { Self::Null } else { Self::Many(values) }
     }
 }
 

@@ -2,11 +2,13 @@
 
 mod bench;
 mod check;
+mod generate;
 mod impact;
 mod links;
 mod list;
 mod lock;
 mod new;
+mod schema;
 mod show;
 mod test;
 
@@ -44,6 +46,10 @@ pub enum Rules {
     Lock(lock::Lock),
     /// Begin a rule of your own: source, SDK, test cases, manifest fragment
     New(new::New),
+    /// Begin with the default rules, cut down to what directories hold
+    Generate(generate::Generate),
+    /// What a source may hold, as `generate` takes it
+    Schema(schema::Schema),
 }
 
 impl Rules {
@@ -59,6 +65,8 @@ impl Rules {
             Self::Lock(verb) => verb.execute(config),
             // It needs no installation.
             Self::New(verb) => verb.execute(),
+            Self::Generate(verb) => verb.execute(config),
+            Self::Schema(verb) => verb.execute(config),
         }
     }
 }

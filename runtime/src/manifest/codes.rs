@@ -52,3 +52,5 @@ pub(super) const UNUSED_WRITE: &str = "K0345";
 pub(super) const RECHECK: &str = "K0346";
 pub(super) const MODULE_NOTE: &str = "K0347";
 pub(super) const OPEN_TO_ALL: &str = "K0348";
+pub(super) const IDLE: &str = "K0349";
+pub(super) const NOT_TAKEN: &str = "K0967";

@@ -9,6 +9,9 @@ type Answer = Result<Option<Val>, Fault>;
 /// RFC 4648, section 4.
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+const SID_REVISION: u8 = 1;
+const SID_AUTHORITIES_MAX: usize = 15;
+
 /// Binary values as their bytes, texts as UTF-16LE (C9).
 pub(super) fn to_base64(arguments: &Arguments<'_>) -> Answer {
     let Some(value) = arguments.value(0) else { return Ok(None) };
@@ -22,7 +25,7 @@ pub(super) fn to_base64(arguments: &Arguments<'_>) -> Answer {
 pub(super) fn from_base64(arguments: &Arguments<'_>) -> Answer {
     let Some(text) = arguments.text(0)? else { return Ok(None) };
     let wrong = || Val::from(&*text).is_not("base64 of text in this encoding");
-    let bytes = bytes_of_base64(text.trim()).ok_or_else(wrong)?;
+    let bytes = bytes_of_base64(&text).ok_or_else(wrong)?;
     let decoded = match &*arguments.word(1, "Unicode")? {
         "Unicode" => utf16(&bytes),
         "ASCII" if !bytes.is_ascii() => None,
@@ -33,8 +36,7 @@ pub(super) fn from_base64(arguments: &Arguments<'_>) -> Answer {
 
 /// Upper case.
 pub(super) fn to_utf8_hex(arguments: &Arguments<'_>) -> Answer {
-    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02X}")).collect();
-    Ok(arguments.text(0)?.map(|text| Val::Text(hex(&text))))
+    Ok(arguments.text(0)?.map(|text| Val::Text(hex(text.as_bytes()))))
 }
 
 pub(super) fn from_utf8_hex(arguments: &Arguments<'_>) -> Answer {
@@ -71,11 +73,15 @@ pub(super) fn string_from_sid(arguments: &Arguments<'_>) -> Answer {
     let wrong = || Val::Binary(bytes.to_vec()).is_not("a SID");
     let (head, tail) = bytes.split_at_checked(8).ok_or_else(wrong)?;
     let (authorities, rest) = tail.as_chunks::<4>();
-    if authorities.len() != usize::from(head[1]) || !rest.is_empty() {
+    let counted = authorities.len() == usize::from(head[1]) && rest.is_empty();
+    if !counted || head[0] != SID_REVISION || authorities.len() > SID_AUTHORITIES_MAX {
         return Err(wrong());
     }
     let authority = head[2..].iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
-    let mut text = format!("S-{}-{authority}", head[0]);
+    let mut text = match u32::try_from(authority) {
+        Ok(authority) => format!("S-{SID_REVISION}-{authority}"),
+        Err(_) => format!("S-{SID_REVISION}-0x{authority:012X}"),
+    };
     for part in authorities {
         text += &format!("-{}", u32::from_le_bytes(*part));
     }
@@ -112,9 +118,11 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// With padding, and with no bits set beyond the last byte.
-fn bytes_of_base64(text: &str) -> Option<Vec<u8>> {
-    let (groups, rest) = text.as_bytes().as_chunks::<4>();
+/// With padding, and with no bits set beyond the last byte. White space around and within is passed
+/// over, since long values come broken over lines.
+pub(super) fn bytes_of_base64(text: &str) -> Option<Vec<u8>> {
+    let letters: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let (groups, rest) = letters.as_chunks::<4>();
     let mut bytes = Vec::with_capacity(groups.len() * 3);
     for (index, group) in groups.iter().enumerate() {
         let padding = group.iter().rev().take_while(|letter| **letter == b'=').count();
@@ -136,6 +144,13 @@ fn bytes_of_base64(text: &str) -> Option<Vec<u8>> {
         bytes.extend_from_slice(used);
     }
     rest.is_empty().then_some(bytes)
+}
+
+/// Two upper-case digits a byte.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
@@ -180,7 +195,7 @@ mod tests {
     #[test]
     fn c09_base64_of_texts_and_of_bytes() {
         check("ConvertToBase64(\"Hello world!\")", "", "'SABlAGwAbABvACAAdwBvAHIAbABkACEA'");
-        check("ConvertToBase64([x])", "x=0x", "NULL");
+        check("ConvertToBase64([x])", "x=0x", "''");
         check("ConvertToBase64([x])", "x=0xff", "'/w=='");
         check("ConvertToBase64([x])", "x=0xfffe", "'//4='");
         check("ConvertToBase64([x])", "x=0xfffefd", "'//79'");
@@ -240,6 +255,14 @@ mod tests {
             "x=0x0102000000000005",
             "error: a binary value of 8 bytes is not a SID at 1:1",
         );
+        check("StringFromSid([x])", "x=0x0101010000000000ff000000", "'S-1-0x010000000000-255'");
+        for wrong in ["0x", "0x020100000000000512000000", "0x01010000000000051200000000"] {
+            let message = format!(
+                "error: a binary value of {} bytes is not a SID at 1:1",
+                wrong.len() / 2 - 1
+            );
+            check("StringFromSid([x])", &format!("x={wrong}"), &message);
+        }
     }
 
     #[test]

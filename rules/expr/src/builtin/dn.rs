@@ -60,12 +60,17 @@ fn nth<'d>(
     mut components: impl Iterator<Item = (&'d str, &'d str)>,
     index: Option<i64>,
 ) -> Option<Val> {
-    let index = usize::try_from(index?).ok()?.checked_sub(1)?;
+    let index = super::size(index?)?.checked_sub(1)?;
     components.nth(index).map(|(_, value)| value.into())
 }
 
-/// Type and value of each component, split at commas that no backslash escapes and no quotes hold.
+/// Type and value of each component; none of an empty name. A component of several types, joined by
+/// `+`, is one component, and its value what follows the first `=`. Commas separate unless a
+/// backslash escapes or quotes hold them.
 fn components(dn: &str) -> Vec<(&str, &str)> {
+    if dn.trim().is_empty() {
+        return Vec::new();
+    }
     let (mut escaped, mut quoted) = (false, false);
     let parts = dn.split(|c| {
         let separates = c == ',' && !escaped && !quoted;

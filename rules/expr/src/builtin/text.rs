@@ -1,8 +1,9 @@
 //! Texts: parts, case, padding, replacement. Lengths are counted in characters.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use super::Arguments;
+use super::{Arguments, size};
 use crate::PRODUCED_VALUE_BYTES_MAX;
 use crate::error::Fault;
 use crate::value::Val;
@@ -27,7 +28,7 @@ pub(super) fn len(arguments: &Arguments<'_>) -> Answer {
 /// A negative count, or one beyond the length, is the whole text.
 pub(super) fn left(arguments: &Arguments<'_>) -> Answer {
     let text = arguments.text_or_empty(0)?;
-    let end = usize::try_from(required(arguments, 1)?).map(|count| byte_of(&text, count));
+    let end = size(required(arguments, 1)?).map(|count| byte_of(&text, count));
     Ok(Some(text[..end.unwrap_or(text.len())].into()))
 }
 
@@ -35,7 +36,7 @@ pub(super) fn left(arguments: &Arguments<'_>) -> Answer {
 pub(super) fn right(arguments: &Arguments<'_>) -> Answer {
     let text = arguments.text_or_empty(0)?;
     let length = text.chars().count();
-    let start = usize::try_from(required(arguments, 1)?)
+    let start = size(required(arguments, 1)?)
         .map_or(0, |count| byte_of(&text, length.saturating_sub(count)));
     Ok(Some(text[start..].into()))
 }
@@ -117,20 +118,23 @@ pub(super) fn replace_chars(arguments: &Arguments<'_>) -> Answer {
     let Some(text) = arguments.text(0)? else { return Ok(None) };
     let pattern = arguments.text_or_empty(1)?;
     let wrong = || arguments.out_of_range(1, "pairs such as `a:b,c:`");
-    let mut pairs: Vec<(char, String)> = Vec::new();
+    // The first of two pairs for one character counts.
+    let mut pairs: BTreeMap<char, String> = BTreeMap::new();
     let pattern: String = pattern.chars().filter(|c| !c.is_whitespace()).collect();
     for pair in pattern.split(',').filter(|pair| !pair.is_empty()) {
         let (from, to) = pair.split_once(':').ok_or_else(wrong)?;
         let mut from = from.chars();
         match (from.next(), from.next()) {
-            (Some(from), None) if !to.contains(':') => pairs.push((from, to.to_owned())),
+            (Some(from), None) if !to.contains(':') => {
+                pairs.entry(from).or_insert_with(|| to.to_owned());
+            }
             _ => return Err(wrong()),
         }
     }
     let mut result = String::with_capacity(text.len());
     for c in text.chars() {
-        match pairs.iter().find(|(from, _)| *from == c) {
-            Some((_, to)) => result.push_str(to),
+        match pairs.get(&c) {
+            Some(to) => result.push_str(to),
             None => result.push(c),
         }
         if result.len() > PRODUCED_VALUE_BYTES_MAX {
@@ -147,7 +151,11 @@ pub(super) fn is_empty(arguments: &Arguments<'_>) -> Answer {
 
 /// Ends the evaluation with the rule's own words.
 pub(super) fn error(arguments: &Arguments<'_>) -> Answer {
-    Err(Fault::Raised(arguments.text_or_empty(0)?.into_owned()))
+    let words = arguments.text_or_empty(0)?;
+    Err(Fault::Raised(match &*words {
+        "" => "the rule raised an error without words".to_owned(),
+        words => words.to_owned(),
+    }))
 }
 
 fn changed(arguments: &Arguments<'_>, change: impl Fn(&str) -> String) -> Answer {
@@ -165,22 +173,23 @@ fn byte_of(text: &str, index: usize) -> usize {
 
 /// The places from 0 that `Mid` takes; `None` where it takes everything.
 fn span(length: usize, start: i64, count: Option<i64>) -> Option<std::ops::Range<usize>> {
-    let first = usize::try_from(start).ok()?.checked_sub(1).filter(|first| *first < length)?;
+    let first = size(start)?.checked_sub(1).filter(|first| *first < length)?;
     let end = match count {
-        Some(count) => first.saturating_add(usize::try_from(count).ok()?).min(length),
+        Some(count) => first.saturating_add(size(count)?).min(length),
         None => length,
     };
     Some(first..end)
 }
 
-/// The text and what must be added to it.
+/// The text and what must be added to it; nothing is added to NULL, which is the empty text.
 fn padded<'a>(arguments: &Arguments<'a>) -> Result<(Cow<'a, str>, String), Fault> {
-    let text = arguments.text_or_empty(0)?;
+    let text = arguments.text(0)?;
     let padding = arguments.text_or_empty(2)?;
     if padding.chars().count() != 1 {
         return Err(arguments.out_of_range(2, "one character"));
     }
-    let wanted = usize::try_from(required(arguments, 1)?).unwrap_or(0);
+    let wanted = size(required(arguments, 1)?).unwrap_or(0);
+    let Some(text) = text else { return Ok(Default::default()) };
     let missing = wanted.saturating_sub(text.chars().count());
     if missing > PRODUCED_VALUE_BYTES_MAX {
         return Err(Fault::ValueTooLong(PRODUCED_VALUE_BYTES_MAX));
@@ -213,18 +222,18 @@ mod tests {
     #[test]
     fn left_and_right() {
         check("Left(\"John Doe\", 3)", "", "'Joh'");
-        check("Left(\"John Doe\", 0)", "", "NULL");
+        check("Left(\"John Doe\", 0)", "", "''");
         check("Left(\"John Doe\", -1)", "", "'John Doe'");
         check("Left(\"John Doe\", 99)", "", "'John Doe'");
         check("Left(\"筧の水\", 2)", "", "'筧の'");
-        check("Left([x], 3)", "", "NULL");
+        check("Left([x], 3)", "", "''");
         check("Left([x], 3) = \"\"", "", "True");
         check("Left(\"a\", NULL)", "", "error: argument 2 is `NULL`, must be a number at 1:1");
         check("Left([x], 1)", "x='ab'|'cd'", "'a' | 'c'");
         check("Right(\"John Doe\", 3)", "", "'Doe'");
         check("Right(\"John Doe\", 99)", "", "'John Doe'");
         check("Right(\"John Doe\", -1)", "", "'John Doe'");
-        check("Right(\"John Doe\", 0)", "", "NULL");
+        check("Right(\"John Doe\", 0)", "", "''");
     }
 
     #[test]
@@ -232,12 +241,12 @@ mod tests {
         check("Mid(\"John Doe\", 3, 5)", "", "'hn Do'");
         check("Mid(\"John Doe\", 6, 999)", "", "'Doe'");
         check("Mid(\"John Doe\", 6)", "", "'Doe'");
-        check("Mid(\"John Doe\", 3, 0)", "", "NULL");
+        check("Mid(\"John Doe\", 3, 0)", "", "''");
         check("Mid(\"John Doe\", 3, -1)", "", "'John Doe'");
         check("Mid(\"John Doe\", 0, 2)", "", "'John Doe'");
         check("Mid(\"John Doe\", 9, 2)", "", "'John Doe'");
         check("Mid(\"筧の水\", 2, 1)", "", "'の'");
-        check("Mid([x], 1, 2)", "", "NULL");
+        check("Mid([x], 1, 2)", "", "''");
         check("Mid([x], 2, 2)", "x=0x01020304", "0x0203");
         check("Mid([x], 3)", "x=0x01020304", "0x0304");
     }
@@ -252,8 +261,8 @@ mod tests {
         check("RTrim(\" Test \")", "", "' Test'");
         check("LTrim(\" Test \")", "", "'Test '");
         check("Trim([x])", "", "NULL");
-        check("Trim([x])", "x='  '", "NULL");
-        check("Trim([x])", "x=' a'|'  '|'b '", "'a' | 'b'");
+        check("Trim([x])", "x='  '", "''");
+        check("Trim([x])", "x=' a'|'  '|'b '", "'a' | '' | 'b'");
     }
 
     #[test]
@@ -269,7 +278,9 @@ mod tests {
         check("PadLeft(\"User\", 10, \"0\")", "", "'000000User'");
         check("PadRight(\"User\", 10, \"0\")", "", "'User000000'");
         check("PadLeft(\"User\", 2, \"0\")", "", "'User'");
-        check("PadLeft([x], 3, \"0\")", "", "'000'");
+        check("PadLeft([x], 3, \"0\")", "", "''");
+        check("PadRight([x], 3, \"0\")", "", "''");
+        check("PadLeft([x], 3, \"0\")", "x=''", "'000'");
         check(
             "PadLeft(\"a\", 3, \"00\")",
             "",

@@ -100,7 +100,7 @@ fn add_months(instant: Instant, count: i64) -> Option<Instant> {
     Civil { year, month, day, ..at }.instant()
 }
 
-fn parse(text: &str) -> Option<Instant> {
+pub(crate) fn parse(text: &str) -> Option<Instant> {
     let mut scan = Scan { rest: text.trim() };
     let (year, month, day) = scan.date()?;
     let mut civil = Civil { year, month, day, hour: 0, minute: 0, second: 0, ticks: 0 };
