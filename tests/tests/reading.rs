@@ -157,7 +157,7 @@ fn find<'a>(list: &'a Json, key: &str, value: &str) -> &'a Json {
     found.unwrap_or_else(|| panic!("no {key} {value} in {list:#}"))
 }
 
-fn text<'a>(value: &'a Json) -> &'a str {
+fn text(value: &Json) -> &str {
     value.as_str().unwrap_or_default()
 }
 

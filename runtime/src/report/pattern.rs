@@ -3,7 +3,8 @@
 
 /// `None`: the values have nothing in common that would make a pattern.
 pub fn of(old: &str, new: &str) -> Option<String> {
-    if old == new {
+    // What comes or goes as a whole is counted elsewhere.
+    if old == new || old.is_empty() || new.is_empty() {
         return None;
     }
     if old.to_lowercase() == new.to_lowercase() {
