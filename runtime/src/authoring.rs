@@ -6,12 +6,16 @@
 pub mod bench;
 pub mod bless;
 pub mod check;
+pub mod diff;
 pub mod edit;
+pub mod impact;
+pub mod links;
 pub mod list;
 pub mod lock;
 pub mod object;
 pub mod scan;
 pub mod select;
+pub mod show;
 pub mod shuffle;
 pub mod test;
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod explain;
 mod expr;
+mod import;
 mod once;
 mod plan;
 mod render;
@@ -67,6 +68,12 @@ enum Verb {
     /// The runs there were
     #[command(subcommand)]
     Runs(runs::Runs),
+    /// Make a manifest of another product's rules
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Give an imported manifest back in the form it came in
+    #[command(subcommand)]
+    Export(import::Export),
 }
 
 /// Parses the command line and does what it says.
@@ -85,6 +92,8 @@ pub fn main() -> ExitCode {
         Verb::Rules(verb) => verb.execute(&config),
         Verb::Expr(verb) => verb.execute(),
         Verb::Runs(verb) => verb.execute(&config),
+        Verb::Import(verb) => verb.execute(),
+        Verb::Export(verb) => verb.execute(),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -2,4 +2,5 @@
 //! really shows afterwards comes back (delivery.md).
 
 pub mod receiver;
+pub mod renamed;
 pub mod scim;

@@ -1,7 +1,7 @@
 //! The doors to the outside: directory, target, clock. Real parts stand behind them in the service,
 //! fakes in the simulation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use kakehi_engine::export::AttributeChange;
@@ -123,6 +123,37 @@ pub struct SourceReport {
     pub lines: Vec<String>,
 }
 
+/// What a directory may hold: what rules are generated for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceSchema {
+    /// The attributes of each object type, those of its superiors and auxiliaries included.
+    pub classes: BTreeMap<String, BTreeSet<String>>,
+    /// What is known of single attributes; what is not here is text of any number of values.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, AttributeSchema>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AttributeSchema {
+    pub syntax: AttributeSyntax,
+    pub single_valued: bool,
+    /// Kept by the server itself, on entries of every class.
+    pub operational: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AttributeSyntax {
+    #[default]
+    Text,
+    Integer,
+    Boolean,
+    Binary,
+    Reference,
+}
+
 /// Takes batches in order; its answer is the back-pressure (L-03).
 #[async_trait]
 pub trait BatchSink: Send {
@@ -150,6 +181,17 @@ pub trait Directory: Send {
 
     /// Connects, binds and looks, and changes nothing.
     async fn probe(&mut self) -> Result<SourceReport, DirectoryError>;
+
+    /// What the source may hold, by its own word. Changes nothing.
+    ///
+    /// Errors: it does not say.
+    async fn schema(&mut self) -> Result<SourceSchema, DirectoryError> {
+        Err(DirectoryError::Config {
+            source_name: self.name().to_string(),
+            message: "the source has no schema to read".to_owned(),
+            hint: "write the schema by hand".to_owned(),
+        })
+    }
 }
 
 /// Why a source could not be read (ldap.md 9). The texts name source, host and operation, never

@@ -10,6 +10,7 @@ mod codes;
 mod expand;
 pub mod files;
 pub mod generation;
+mod outline;
 mod raw;
 mod read;
 mod rule;
@@ -53,6 +54,8 @@ pub struct ManifestRule {
     precedence: u32,
     scope: Scope,
     parameters: BTreeMap<String, String>,
+    /// It goes the way that its connector does not: it is checked and shown, no more.
+    idle: bool,
 }
 
 /// A manifest that holds by itself.
@@ -138,6 +141,11 @@ impl ManifestRule {
 
     pub fn module(&self) -> &ModuleSource {
         &self.draft.module
+    }
+
+    /// Whether it does nothing, since its connector goes the other way.
+    pub fn is_idle(&self) -> bool {
+        self.idle
     }
 
     /// Whether passwords of the objects in scope are synchronized.

@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod conformance;
+pub mod reading;
 pub mod sqlite;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use kakehi_engine::rule::{Revision, RuleSet, RulesRecord};
 use kakehi_engine::time::Timestamp;
 use kakehi_engine::view::{Outcome, View};
 
+pub use self::reading::{LinkCount, Reading};
 use crate::edge::{Batch, RemoteObject, SourceState};
 
 #[derive(Debug, thiserror::Error)]
@@ -216,7 +218,7 @@ pub trait CheckedView: View {
     fn check(&self) -> Result<(), StoreError>;
 }
 
-pub trait Store: Send + Sync {
+pub trait Store: Send + Sync + Reading {
     // --- import
     fn source_states(
         &self,

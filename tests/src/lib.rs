@@ -8,6 +8,7 @@ pub mod guests;
 pub mod installation;
 pub mod product;
 pub mod receiver;
+pub mod scenario;
 pub mod scim;
 pub mod scim_server;
 pub mod scim_stub;

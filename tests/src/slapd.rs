@@ -34,12 +34,18 @@ impl Slapd {
     ///
     /// Panics if slapd is not installed, or does not take the data: a test cannot go on without it.
     pub fn start(ldif: &str) -> Self {
+        Self::with_schema("", ldif)
+    }
+
+    /// As [`Slapd::start`], with a schema of its own beside the usual ones, as slapd reads it.
+    pub fn with_schema(schema: &str, ldif: &str) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let mut slapd = Self { folder, port: free_port(), tls_port: free_port(), process: None };
         for name in ["db", "tls"] {
             fs::create_dir(slapd.path(name)).expect("a folder in a new folder");
         }
         slapd.make_certificates();
+        fs::write(slapd.path("own.schema"), schema).expect("a new file");
         fs::write(slapd.path("slapd.conf"), slapd.configuration()).expect("a new file");
         fs::write(slapd.path("data.ldif"), ldif).expect("a new file");
         let (conf, data) = (slapd.path("slapd.conf"), slapd.path("data.ldif"));
@@ -149,6 +155,7 @@ impl Slapd {
 include {schema}/cosine.schema
 include {schema}/inetorgperson.schema
 include {schema}/nis.schema
+include {folder}/own.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 moduleload syncprov

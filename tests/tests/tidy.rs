@@ -59,6 +59,8 @@ const ONE_DOOR: &[(&str, &str)] = &[
     ("ldap3", "runtime/src/connector/ldap"),
     ("reqwest", "runtime/src/delivery/scim"),
     ("serde_yaml", "runtime/src/config/yaml.rs"),
+    ("roxmltree", "runtime/entra/src/read"),
+    ("kakehi_entra", "runtime/src/cli/import"),
     ("tracing_subscriber", "runtime/src/service/log"),
 ];
 
@@ -68,8 +70,9 @@ const ENGINE_DEPENDENCIES: &[&str] = &["sha2", "thiserror"];
 /// Which crates of ours a crate may depend on (style.md 5.3): manifest, crates.
 const CRATES: &[(&str, &[&str])] = &[
     ("runtime/engine/Cargo.toml", &[]),
+    ("runtime/entra/Cargo.toml", &["kakehi-expr"]),
     ("runtime/host/Cargo.toml", &["kakehi-engine"]),
-    ("runtime/Cargo.toml", &["kakehi-engine", "kakehi-host", "kakehi-expr"]),
+    ("runtime/Cargo.toml", &["kakehi-engine", "kakehi-entra", "kakehi-host", "kakehi-expr"]),
     ("guest-sdk/rust/Cargo.toml", &[]),
     ("guest-sdk/rust/template/Cargo.toml", &["kakehi-guest"]),
     ("tests/guests/rust/Cargo.toml", &["kakehi-guest"]),
@@ -110,18 +113,30 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "service",
-        may_name: &["edge", "config", "manifest", "connector", "delivery", "store", "sync"],
+        may_name: &[
+            "edge",
+            "config",
+            "manifest",
+            "connector",
+            "delivery",
+            "store",
+            "sync",
+            "report",
+        ],
         except: &[],
     },
     Room {
         name: "authoring",
-        may_name: &["config", "manifest", "store"],
+        may_name: &["config", "manifest", "store", "report"],
         except: &["config::credential", "store::sqlite", "store::postgres"],
     },
     Room { name: "scaffold", may_name: &[], except: &[] },
+    Room { name: "generate", may_name: &["edge", "config"], except: &["config::credential"] },
+    // How things are told: everything that is looked up comes in as an argument.
+    Room { name: "report", may_name: &[], except: &[] },
     Room {
         name: "cli",
-        may_name: &["service", "config", "manifest", "authoring", "scaffold"],
+        may_name: &["service", "config", "manifest", "authoring", "scaffold", "generate", "report"],
         except: &[],
     },
 ];

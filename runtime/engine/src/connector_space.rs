@@ -66,3 +66,23 @@ pub struct CsObject {
     /// A target object that was taken out of service: disabled, or waiting for its deletion.
     pub deprovisioned: bool,
 }
+
+// === impl CsObject ===
+
+impl CsObject {
+    /// What the system showed of it, without its link and what rules said.
+    pub(crate) fn without_rules(&self) -> Self {
+        Self {
+            id: self.id,
+            connector: self.connector.clone(),
+            class: self.class.clone(),
+            anchor: self.anchor.clone(),
+            dn: self.dn.clone(),
+            presence: self.presence,
+            attributes: self.attributes.clone(),
+            link: None,
+            contributions: vec![],
+            deprovisioned: self.deprovisioned,
+        }
+    }
+}

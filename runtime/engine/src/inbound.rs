@@ -4,6 +4,7 @@
 //! Source objects flow in; links, contributions and metaverse objects flow out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::connector_space::{CsId, CsObject, Link, LinkOrigin, MvId, Presence};
 use crate::evaluate::{Answers, Subject, evaluate};
@@ -96,7 +97,7 @@ impl Pass<'_> {
     }
 
     /// Objects in the order of evaluation.
-    fn load(&self, view: &dyn View, ids: &[CsId]) -> Vec<CsObject> {
+    fn load(&self, view: &dyn View, ids: &[CsId]) -> Vec<Rc<CsObject>> {
         let mut objects = view.cs_objects(ids);
         objects.retain(|object| matches!(object.presence, Presence::Imported | Presence::Deleted));
         objects.sort_by_cached_key(|object| self.turn(object));
@@ -105,7 +106,7 @@ impl Pass<'_> {
                 object.attributes.insert("dn".into(), vec![Value::text(object.dn.clone())]);
             }
         }
-        objects
+        objects.into_iter().map(Rc::new).collect()
     }
 
     /// The rules whose declarative scope holds; none for an object that no rule can link.
@@ -129,7 +130,7 @@ impl Pass<'_> {
 
     fn ask(
         &mut self,
-        objects: &[CsObject],
+        objects: &[Rc<CsObject>],
         scopes: &[Vec<RuleId>],
         modules: &dyn Rules,
     ) -> Vec<Answers> {
@@ -301,9 +302,11 @@ impl Pass<'_> {
         if before != after {
             self.outcome.repoint_cs.push(object.id);
         }
-        let mut changed = object.clone();
-        changed.link.clone_from(&link);
-        changed.contributions.clone_from(&contributions);
+        let changed = CsObject {
+            link: link.clone(),
+            contributions: contributions.clone(),
+            ..object.without_rules()
+        };
         if let Some(mv) = before.filter(|mv| Some(*mv) != after) {
             self.joined.unlink(object.id, mv);
             self.settle(mv);

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::connector_space::{CsId, CsObject, MvId};
 use crate::metaverse::{MvAttribute, MvObject, Winner};
@@ -31,7 +32,7 @@ pub(crate) struct Joined<'a> {
     now: Timestamp,
     work: RefCell<BTreeMap<MvId, Work>>,
     /// Source objects as this pass left them, and those that had to be read.
-    sources: BTreeMap<CsId, CsObject>,
+    sources: BTreeMap<CsId, Rc<CsObject>>,
     /// Keys of objects in work, which the view's index may not have yet.
     index: BTreeMap<IndexKey, BTreeSet<MvId>>,
     waiting: BTreeMap<IndexKey, BTreeSet<CsId>>,
@@ -61,8 +62,8 @@ impl<'a> Joined<'a> {
     }
 
     /// Makes an object of the batch known, and loads what it is linked to.
-    pub fn take_source(&mut self, object: &CsObject) {
-        self.sources.insert(object.id, object.clone());
+    pub fn take_source(&mut self, object: &Rc<CsObject>) {
+        self.sources.insert(object.id, Rc::clone(object));
         if let Some(link) = &object.link {
             self.load(link.mv);
         }
@@ -78,7 +79,7 @@ impl<'a> Joined<'a> {
                 links.sort_by_key(|linked| linked.cs);
             }
         }
-        self.sources.insert(object.id, object);
+        self.sources.insert(object.id, Rc::new(object));
     }
 
     pub fn unlink(&mut self, object: CsId, mv: MvId) {
@@ -88,7 +89,7 @@ impl<'a> Joined<'a> {
             work.vacated = true;
         }
         if let Some(source) = self.sources.get_mut(&object) {
-            source.link = None;
+            Rc::make_mut(source).link = None;
         }
     }
 
@@ -148,9 +149,9 @@ impl<'a> Joined<'a> {
 
     pub fn label(&self, id: CsId) -> String {
         let known = self.sources.get(&id).cloned();
-        match known.or_else(|| self.view.cs_objects(&[id]).pop()) {
-            Some(object) if !object.dn.is_empty() => object.dn,
-            Some(object) => object.anchor.map_or_else(String::new, |anchor| anchor.to_string()),
+        match known.or_else(|| self.view.cs_objects(&[id]).pop().map(Rc::new)) {
+            Some(object) if !object.dn.is_empty() => object.dn.clone(),
+            Some(object) => object.anchor.as_ref().map_or_else(String::new, ToString::to_string),
             None => format!("object {}", id.0),
         }
     }
@@ -165,8 +166,11 @@ impl<'a> Joined<'a> {
         self.load_sources(mv);
         let mut work = self.work.borrow_mut();
         let work = work.get_mut(&mv).expect("it was loaded above");
-        let mut objects: Vec<&CsObject> =
-            work.links.iter().filter_map(|linked| self.sources.get(&linked.cs)).collect();
+        let mut objects: Vec<&CsObject> = work
+            .links
+            .iter()
+            .filter_map(|linked| self.sources.get(&linked.cs).map(|one| &**one))
+            .collect();
         let rules = self.rules;
         let order = |object: &CsObject| {
             rules.connector(&object.connector).map_or(u32::MAX, |connector| connector.order)
@@ -255,7 +259,7 @@ impl<'a> Joined<'a> {
             return;
         }
         for object in self.view.cs_objects(&missing) {
-            self.sources.insert(object.id, object);
+            self.sources.insert(object.id, Rc::new(object));
         }
     }
 }

@@ -46,7 +46,7 @@ pub fn outbound(view: &dyn View, ids: &[MvId], rules: &RuleSet, modules: &dyn Ru
 
 /// The attributes of each object as outbound rules see them: references as metaverse ids, those
 /// that lead nowhere left out, those that lead to one object collapsed (11.7).
-fn resolved(view: &dyn View, objects: &[MvObject]) -> Vec<AttributeMap> {
+pub(crate) fn resolved(view: &dyn View, objects: &[MvObject]) -> Vec<AttributeMap> {
     let references = |object: &MvObject| -> Vec<ReferenceKey> {
         let values = object.attributes.values().flat_map(|attribute| &attribute.values);
         values.filter_map(reference_key).collect()

@@ -7,13 +7,13 @@ mod digest;
 mod record;
 mod revision;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 pub use self::record::{RuleMark, RulesRecord};
 pub use self::revision::{Need, Revision};
 use crate::object::{AttributeName, ClassName, ConnectorName, Value};
-use crate::scope::Scope;
+use crate::scope::{MEMBER_ATTRIBUTES, Scope};
 
 /// SHA-256 of everything that decides a result: manifest, modules, their configuration (S-05).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -257,6 +257,7 @@ pub struct RuleSet {
     /// How many seconds an object of a metaverse type lives on without a link that keeps it
     /// (P-13); types that are not named die at once.
     pub grace_seconds: BTreeMap<ClassName, u64>,
+    tags: HashMap<RuleTag, RuleId>,
 }
 
 // === impl Rule ===
@@ -279,7 +280,9 @@ impl RuleSet {
         grace_seconds: BTreeMap<ClassName, u64>,
     ) -> Self {
         let digest = RulesetDigest(String::new());
-        let mut set = Self { digest, connectors, rules, compat, grace_seconds };
+        let number = |(index, rule): (usize, &Rule)| (rule.tag.clone(), RuleId(index as u32));
+        let tags = rules.iter().enumerate().map(number).collect();
+        let mut set = Self { digest, connectors, rules, compat, grace_seconds, tags };
         set.digest = digest::of(&set);
         set
     }
@@ -290,7 +293,7 @@ impl RuleSet {
 
     /// The rule with this tag, if this generation still has it.
     pub fn by_tag(&self, tag: &RuleTag) -> Option<RuleId> {
-        self.rules.iter().position(|rule| rule.tag == *tag).map(|index| RuleId(index as u32))
+        self.tags.get(tag).copied()
     }
 
     pub fn connector(&self, name: &ConnectorName) -> Option<&Connector> {
@@ -327,6 +330,9 @@ impl RuleSet {
             names.extend(rule.contract.reads.iter().cloned());
             names.extend(rule.contract.reads_imported.iter().cloned());
             names.extend(rule.scope.attributes().cloned());
+            if rule.scope.member_groups().next().is_some() {
+                names.extend(MEMBER_ATTRIBUTES.map(AttributeName::from));
+            }
             names.extend(rule.join.iter().flatten().map(|clause| clause.cs.clone()));
         }
         names.remove("dn");

@@ -1,7 +1,7 @@
 //! Does a rule apply to an object? Groups are alternatives; inside a group every clause must hold
 //! (R14).
 
-use crate::object::{AttributeMap, AttributeName, Value};
+use crate::object::{AttributeMap, AttributeName, Value, dn_key};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operator {
@@ -24,7 +24,18 @@ pub enum Operator {
     /// The value is a mask: all of its bits are set.
     IsBitSet,
     IsBitNotSet,
+    /// The value is the DN of a group of the same connector: the object is one of its direct
+    /// members. Not a matter of the object's own attributes: see [`MEMBERSHIPS`].
+    IsMemberOf,
+    IsNotMemberOf,
 }
+
+/// Under this name, which no directory uses, an object carries the keys of those groups that it is
+/// a direct member of and that some scope asks for. No rule can read it.
+pub const MEMBERSHIPS: &str = "(member of)";
+
+/// Attributes in which groups of the usual directories hold their members.
+pub const MEMBER_ATTRIBUTES: [&str; 2] = ["member", "uniqueMember"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clause {
@@ -45,8 +56,16 @@ pub struct Scope {
 // === impl Scope ===
 
 impl Scope {
+    /// Attributes of the object that are looked at.
     pub fn attributes(&self) -> impl Iterator<Item = &AttributeName> {
-        self.groups.iter().flatten().map(|clause| &clause.attribute)
+        let own = |clause: &&Clause| !clause.asks_for_members();
+        self.groups.iter().flatten().filter(own).map(|clause| &clause.attribute)
+    }
+
+    /// DNs of the groups whose members are meant or not meant.
+    pub fn member_groups(&self) -> impl Iterator<Item = &str> {
+        let members = |clause: &&Clause| clause.asks_for_members();
+        self.groups.iter().flatten().filter(members).map(|clause| clause.value.as_str())
     }
 
     pub fn holds(&self, attributes: &AttributeMap) -> bool {
@@ -61,7 +80,8 @@ impl Clause {
     /// Source: provisioning.md 5. An absent attribute makes every negative operator true and every
     /// positive one false; a multi-valued attribute satisfies a positive one by any of its values.
     pub fn holds(&self, attributes: &AttributeMap) -> bool {
-        let values = attributes.get(&self.attribute).map_or(&[][..], Vec::as_slice);
+        let name = if self.asks_for_members() { MEMBERSHIPS } else { self.attribute.as_str() };
+        let values = attributes.get(name).map_or(&[][..], Vec::as_slice);
         let any = |test: &dyn Fn(&Value) -> bool| values.iter().any(test);
         match self.operator {
             Operator::Equal | Operator::IsIn => any(&|value| self.equals(value)),
@@ -82,7 +102,17 @@ impl Clause {
             Operator::IsNotNull => any(&not_empty),
             Operator::IsBitSet => any(&|value| self.bits(value)),
             Operator::IsBitNotSet => !any(&|value| self.bits(value)),
+            Operator::IsMemberOf => any(&|value| self.is_group(value)),
+            Operator::IsNotMemberOf => !any(&|value| self.is_group(value)),
         }
+    }
+
+    pub fn asks_for_members(&self) -> bool {
+        matches!(self.operator, Operator::IsMemberOf | Operator::IsNotMemberOf)
+    }
+
+    fn is_group(&self, value: &Value) -> bool {
+        matches!(value, Value::Text(key) if *key == dn_key(&self.value))
     }
 
     fn equals(&self, value: &Value) -> bool {
@@ -159,9 +189,16 @@ mod tests {
     #[test]
     fn absent_attributes_satisfy_every_negation_and_nothing_else() {
         use Operator::*;
-        for operator in
-            [NotEqual, NotContains, NotStartsWith, NotEndsWith, IsNotIn, IsBitNotSet, IsNull]
-        {
+        for operator in [
+            NotEqual,
+            NotContains,
+            NotStartsWith,
+            NotEndsWith,
+            IsNotIn,
+            IsBitNotSet,
+            IsNull,
+            IsNotMemberOf,
+        ] {
             check(operator, "1", &[], true);
         }
         for operator in [
@@ -171,6 +208,7 @@ mod tests {
             EndsWith,
             IsIn,
             IsBitSet,
+            IsMemberOf,
             IsNotNull,
             LessThan,
             LessThanOrEqual,

@@ -7,7 +7,7 @@ use crate::flow::{Contribution, Fingerprint, Flow, Kept, RuleContribution};
 use crate::object::{Anchor, AttributeMap, Value};
 use crate::rule::{
     Compat, Connector, ConnectorKind, Contract, Direction, JoinClause, LinkType, ModuleIdentity,
-    OnDelete, OnScopeExit, Rule, RuleSet, RuleTag, RulesetDigest, Thresholds, WritePolicy,
+    OnDelete, OnScopeExit, Rule, RuleSet, RuleTag, Thresholds, WritePolicy,
 };
 use crate::scope::Scope;
 
@@ -82,9 +82,7 @@ pub fn rule_set(kind: ConnectorKind, rules: Vec<Rule>) -> RuleSet {
         classes: BTreeMap::new(),
         thresholds: Thresholds::default(),
     };
-    let (digest, compat) = (RulesetDigest("test".into()), Compat::default());
-    let (connectors, grace_seconds) = (vec![connector], BTreeMap::new());
-    RuleSet { digest, connectors, rules, compat, grace_seconds }
+    RuleSet::new(vec![connector], rules, Compat::default(), BTreeMap::new())
 }
 
 /// Lets a rule write these attributes.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use kakehi_engine::problem::{Problem, ProblemKind};
-use kakehi_engine::rule::{Direction, LinkType, Rule, RuleSet};
+use kakehi_engine::rule::{Direction, Rule, RuleSet};
 use kakehi_host::Limits;
 use serde_json::{Value as Json, json};
 
@@ -13,6 +13,7 @@ use super::check::limits_json;
 use super::words;
 use crate::manifest::ModuleSource;
 use crate::manifest::generation::alone::Book;
+use crate::report::words as report;
 
 /// What a rule's files say beside what the rule set says.
 #[derive(Clone, Debug)]
@@ -79,25 +80,38 @@ impl<'a> Listing<'a> {
         Some(traps.get(&rule.tag.to_string()).copied().unwrap_or(0))
     }
 
+    /// What is out of the ordinary.
+    fn notes(&self, rule: &Rule) -> String {
+        let mut notes = vec![];
+        notes.extend(rule.contract.volatile.then(|| "volat".to_owned()));
+        let traps = self.traps(rule).filter(|traps| *traps > 0);
+        notes.extend(traps.map(|traps| format!("{traps} traps")));
+        notes.join(" ")
+    }
+
     pub fn print(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(
             out,
-            "{:>4} {:<3} {:<30} {:<12} {:<20} {:<8} {:<3} {:>5} notes",
-            "prec", "dir", "rule", "connector", "module", "sha256", "api", "traps"
+            "{:>4} {:<3} {:<28} {:<10} {:<24} {:<11} {:<8} notes",
+            "prec", "dir", "rule", "connector", "types", "link", "sha256"
         )?;
         for rule in &self.rules.rules {
             let written = self.written.get(&rule.name);
-            let traps = self.traps(rule).map_or_else(|| "-".to_owned(), |traps| traps.to_string());
-            let notes = if rule.contract.volatile { "volat" } else { "" };
+            let inbound = rule.direction == Direction::Inbound;
+            let types = match inbound {
+                true => format!("{} -> {}", rule.cs_class, rule.mv_class),
+                false => format!("{} -> {}", rule.mv_class, rule.cs_class),
+            };
             let line = format!(
-                "{:>4} {:<3} {:<30} {:<12} {:<20} {:<8} {:<3} {traps:>5} {notes}",
+                "{:>4} {:<3} {:<28} {:<10} {:<24} {:<11} {:<8} {}",
                 rule.precedence,
-                if rule.direction == Direction::Inbound { "in" } else { "out" },
-                words::cut(&rule.name, 30),
-                words::cut(rule.connector.as_str(), 12),
-                words::cut(&rule.module.source, 20),
+                if inbound { "in" } else { "out" },
+                words::cut(&rule.name, 28),
+                words::cut(rule.connector.as_str(), 10),
+                words::cut(&types, 24),
+                report::link_type(rule.link),
                 rule.module.sha256.get(..8).unwrap_or_default(),
-                written.and_then(|written| written.interface).unwrap_or("-"),
+                self.notes(rule),
             );
             writeln!(out, "{}", line.trim_end())?;
             if let Some(written) = written.filter(|written| written.limits != self.default) {
@@ -134,19 +148,12 @@ fn rule_json(rule: &Rule) -> Json {
     json!({
         "name": rule.name,
         "tag": rule.tag.to_string(),
-        "direction": match rule.direction {
-            Direction::Inbound => "inbound",
-            Direction::Outbound => "outbound",
-        },
+        "direction": report::direction(rule.direction),
         "precedence": rule.precedence,
         "connector": rule.connector.as_str(),
         "connector_type": rule.cs_class.as_str(),
         "metaverse_type": rule.mv_class.as_str(),
-        "link": match rule.link {
-            LinkType::Join => "join",
-            LinkType::StickyJoin => "sticky-join",
-            LinkType::Provision => "provision",
-        },
+        "link": report::link_type(rule.link),
         "module": rule.module.source,
         "module_sha256": rule.module.sha256,
         "config_sha256": rule.module.config_sha256,

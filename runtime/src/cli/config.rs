@@ -1,9 +1,13 @@
 //! `kakehi config`.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use serde_json::{Value as Json, json};
+
+use crate::authoring::diff;
 use crate::cli::{Error, Outcome, render};
+use crate::manifest::files::Files;
 use crate::service::control::{self, Request};
 use crate::service::failure::{Failure, Kind};
 use crate::service::generations::{Generations, Index, Kept};
@@ -32,6 +36,18 @@ pub enum Config {
         #[arg(long)]
         json: bool,
     },
+    /// What differs between two generations of rules, field by field
+    Diff {
+        /// A generation: its number, the beginning of a digest, `current`, or `files`
+        #[arg(value_name = "A", default_value = "current")]
+        old: String,
+        /// Another one
+        #[arg(value_name = "B", default_value = "files")]
+        new: String,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// The JSON Schema of the configuration, or of the manifest
     Schema {
         /// Of the manifest
@@ -48,6 +64,7 @@ impl Config {
             Self::Reload => return reload(config),
             Self::Rollback { generation } => return rollback(config, generation),
             Self::Generations { json } => return generations(config, json, &mut out),
+            Self::Diff { old, new, json } => return diff(config, [&old, &new], json, &mut out),
             Self::Show => {
                 let (config, _) = crate::config::load(config).map_err(Failure::of_findings)?;
                 writeln!(out, "{:#}", config.show())
@@ -110,6 +127,63 @@ fn list(index: &Index, out: &mut impl Write) -> std::io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// One side of a comparison: what it is called, and its manifest.
+struct Side {
+    told: Json,
+    manifest: PathBuf,
+}
+
+fn side(name: &str, index: &Index, generations: &Generations, files: &Path) -> Result<Side, Error> {
+    if name == "files" {
+        let told = json!({"name": "files", "text": "the files on the disk"});
+        return Ok(Side { told, manifest: files.to_owned() });
+    }
+    let kept = match (name, index.active) {
+        ("current", Some(active)) => index.choose(Some(active))?,
+        ("current", None) => {
+            let message = "no rules were in force yet";
+            let hint = "a first `kakehi once` or `kakehi run` makes a generation";
+            return Err(Failure::new(Kind::Usage, "K0986", message).hint(hint).into());
+        }
+        _ => index.named(name)?,
+    };
+    let owner = kept.owner.as_ref().map(|owner| format!(", written by {owner}"));
+    let text = format!(
+        "generation {}, in force since {} by {}{}",
+        kept.number,
+        kept.since,
+        kept.by,
+        owner.unwrap_or_default()
+    );
+    let mut told = json!(kept);
+    (told["name"], told["text"]) = (json!(kept.number.to_string()), json!(text));
+    Ok(Side { told, manifest: generations.manifest(kept) })
+}
+
+fn diff(config: &Path, names: [&str; 2], as_json: bool, out: &mut impl Write) -> Outcome {
+    let (loaded, _) = crate::config::load(config).map_err(Failure::of_findings)?;
+    let generations = Generations::of(&loaded.state.path);
+    let index = generations.index()?;
+    let [old, new] = names.map(|name| side(name, &index, &generations, &loaded.manifest));
+    let (old, new) = (old?, new?);
+    let outline =
+        |side: &Side| diff::outline(&mut Files::of(&side.manifest)).map_err(Failure::of_findings);
+    let changes = diff::diff(&outline(&old)?, &outline(&new)?);
+    match as_json {
+        true => {
+            let body = json!({"old": old.told, "new": new.told, "changes": changes});
+            writeln!(out, "{body:#}")
+        }
+        false => {
+            let text = |side: &Side| side.told["text"].as_str().unwrap_or_default().to_owned();
+            writeln!(out, "from {}\n  to {}", text(&old), text(&new))
+                .and_then(|()| diff::print(&changes, out))
+        }
+    }
+    .map_err(Error::Output)?;
+    Ok(0)
 }
 
 fn check(config: &Path, online: bool, out: &mut impl Write) -> Outcome {

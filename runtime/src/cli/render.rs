@@ -1,6 +1,8 @@
 //! How results look: plans, runs and stories, for people and as JSON.
 
+pub mod json;
 mod plan;
+mod preview;
 mod story;
 
 use std::io::Write;
@@ -8,12 +10,12 @@ use std::io::Write;
 use serde_json::json;
 
 use crate::cli::{Error, Outcome};
-use crate::service::Report;
 use crate::service::RunId;
 use crate::service::control::Answer;
 
-pub use plan::{plan_json, plan_text};
-pub use story::story;
+pub use plan::{Report, export_text, foot_text};
+pub use preview::preview;
+pub use story::{disconnectors, story};
 
 /// What the service answered: a result to stdout, an error to stderr.
 pub fn answer(answer: &Answer) -> Outcome {
@@ -31,7 +33,7 @@ pub fn answer(answer: &Answer) -> Outcome {
 }
 
 /// What a cycle did.
-pub fn run(id: Option<RunId>, report: &Report, as_json: bool) -> Result<(), Error> {
+pub fn run(id: Option<RunId>, report: &crate::service::Report, as_json: bool) -> Result<(), Error> {
     let mut out = anstream::stdout().lock();
     let written = if as_json {
         let mut body = report.to_json();
@@ -44,7 +46,11 @@ pub fn run(id: Option<RunId>, report: &Report, as_json: bool) -> Result<(), Erro
 }
 
 /// The counts of a cycle in a few lines.
-fn run_text(id: Option<RunId>, report: &Report, out: &mut impl Write) -> std::io::Result<()> {
+fn run_text(
+    id: Option<RunId>,
+    report: &crate::service::Report,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
     let seconds = (report.ended.0 - report.started.0) as f64 / 1000.0;
     match id {
         Some(id) => writeln!(out, "run {}: {} in {seconds:.1} s", id.0, report.status.as_str())?,

@@ -2,16 +2,22 @@
 
 mod bench;
 mod check;
+mod generate;
+mod impact;
+mod links;
 mod list;
 mod lock;
 mod new;
+mod schema;
+mod show;
 mod test;
 
 use std::path::{Path, PathBuf};
 
+use kakehi_engine::rule::{RuleId, RuleSet};
 use kakehi_host::HostError;
 
-use crate::authoring::select::Selection;
+use crate::authoring::select::{Selection, no_rule};
 use crate::authoring::{Refusal, Setting, Trouble};
 use crate::cli::{Error, Outcome};
 use crate::config::finding::Finding;
@@ -24,6 +30,12 @@ const FAILED: u8 = 78;
 pub enum Rules {
     /// The rules in order of precedence, as they apply to each connector
     List(list::List),
+    /// One rule: its text, whom it is about now, what it failed on
+    Show(show::Show),
+    /// Links that would not be made now, with the values of both sides
+    Links(links::Links),
+    /// What hangs on a rule: what it wins, who would take over, who reads it
+    Impact(impact::Impact),
     /// Load rules with their modules: what they are, and everything that is wrong
     Check(check::Check),
     /// Run the test cases of rules
@@ -34,18 +46,27 @@ pub enum Rules {
     Lock(lock::Lock),
     /// Begin a rule of your own: source, SDK, test cases, manifest fragment
     New(new::New),
+    /// Begin with the default rules, cut down to what directories hold
+    Generate(generate::Generate),
+    /// What a source may hold, as `generate` takes it
+    Schema(schema::Schema),
 }
 
 impl Rules {
     pub fn execute(self, config: &Path) -> Outcome {
         match self {
             Self::List(verb) => verb.execute(config),
+            Self::Show(verb) => verb.execute(config),
+            Self::Links(verb) => verb.execute(config),
+            Self::Impact(verb) => verb.execute(config),
             Self::Check(verb) => verb.execute(config),
             Self::Test(verb) => verb.execute(config),
             Self::Bench(verb) => verb.execute(config),
             Self::Lock(verb) => verb.execute(config),
             // It needs no installation.
             Self::New(verb) => verb.execute(),
+            Self::Generate(verb) => verb.execute(config),
+            Self::Schema(verb) => verb.execute(config),
         }
     }
 }
@@ -83,6 +104,22 @@ impl From<Trouble> for Failure {
                 Self::new(kind, code, message).hint(hint)
             }
         }
+    }
+}
+
+/// The rules of a name, or of a name and a connector: `NAME@CONNECTOR`.
+///
+/// Errors: no rule has it.
+fn named(name: &str, rules: &RuleSet) -> Result<Vec<RuleId>, Error> {
+    let ids = (0..).map(RuleId).zip(&rules.rules);
+    let meant = ids.filter(|(_, rule)| rule.name == name || &*rule.tag.0 == name);
+    let meant: Vec<RuleId> = meant.map(|(id, _)| id).collect();
+    match meant.is_empty() {
+        true => {
+            let known = rules.rules.iter().map(|rule| rule.name.as_str());
+            Err(Trouble::from(no_rule(name, known)).into())
+        }
+        false => Ok(meant),
     }
 }
 

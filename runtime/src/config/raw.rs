@@ -173,6 +173,20 @@ pub(super) struct TargetRaw {
     pub timeouts: TargetTimeoutsRaw,
     #[serde(default)]
     pub thresholds: ThresholdsRaw,
+    /// Object types under the names that rules have for them, where these are not the target's.
+    #[serde(default)]
+    pub types: Entries<TypeNamesRaw>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TypeNamesRaw {
+    /// What it is at the target: `User` or `Group`.
+    pub resource: At<String>,
+    /// From names in rules to attribute paths, such as `surname: name.familyName`; rules may write
+    /// others, which are not sent.
+    #[serde(default)]
+    pub attributes: Entries<At<String>>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -136,6 +136,9 @@ fn target(target: &Target) -> Value {
             "removals_percent": thresholds.removals_percent,
             "removals_floor": thresholds.removals_floor,
         },
+        "types": mapping(&target.types, String::as_str, |names| {
+            json!({ "resource": names.resource, "attributes": names.attributes })
+        }),
     })
 }
 

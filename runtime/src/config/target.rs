@@ -1,5 +1,6 @@
 //! Targets: what was typed of a SCIM service flows in, what a client is made from flows out.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -9,8 +10,8 @@ use super::check::{Bounds, limit, within};
 use super::credential::{CredentialKind, Credentials};
 use super::finding::Findings;
 use super::quantity::Span;
-use super::raw::{TargetRaw, ThresholdsRaw};
-use super::yaml::At;
+use super::raw::{TargetRaw, ThresholdsRaw, TypeNamesRaw};
+use super::yaml::{At, Entries};
 
 /// The profiles that ship with the program (delivery.md 15.1); what they mean is the delivery's.
 pub const PROFILES: [&str; 2] = ["interop-2026", "scim2-server"];
@@ -26,6 +27,11 @@ pub const CONCURRENCY: Bounds<u32> = Bounds { default: 16, min: 1, max: 64 };
 const BAD_URL: &str = "K0146";
 const IN_CLEAR: &str = "K0147";
 const UNKNOWN_PROFILE: &str = "K0148";
+const UNKNOWN_RESOURCE: &str = "K0965";
+const SHARED_PATH: &str = "K0966";
+
+/// What objects of SCIM targets can be (RFC 7643 section 4).
+const RESOURCES: [&str; 2] = ["User", "Group"];
 
 #[derive(Debug)]
 pub struct Target {
@@ -43,6 +49,17 @@ pub struct Target {
     pub connect_timeout: Span,
     pub total_timeout: Span,
     pub thresholds: Thresholds,
+    /// By the name that rules have for an object type; empty where they use the target's own names.
+    pub types: BTreeMap<String, TypeNames>,
+}
+
+/// An object type under the names that rules have for it and its attributes.
+#[derive(Clone, Debug)]
+pub struct TypeNames {
+    /// One of [`RESOURCES`].
+    pub resource: String,
+    /// From names in rules to attribute paths, none of which is there twice.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// Takes a target as typed and the folder that its paths are relative to. Notes what is wrong; the
@@ -82,7 +99,42 @@ pub(super) fn target(
         connect_timeout: time(findings, "connect", raw.timeouts.connect, &CONNECT),
         total_timeout: time(findings, "total", raw.timeouts.total, &TOTAL),
         thresholds: thresholds(&key, raw.thresholds, findings),
+        types: types(&key, &raw.types, findings),
     }
+}
+
+fn types(
+    key: &str,
+    raw: &Entries<TypeNamesRaw>,
+    findings: &mut Findings,
+) -> BTreeMap<String, TypeNames> {
+    let mut types = BTreeMap::new();
+    for (class, names) in &raw.0 {
+        let what = format!("key `{key}.types.{}`", class.value);
+        let resource = &names.resource;
+        if !RESOURCES.contains(&resource.value.as_str()) {
+            findings
+                .error(UNKNOWN_RESOURCE, format_args!("unknown resource `{}`", resource.value))
+                .at(resource.mark)
+                .what(what.clone())
+                .hint_nearest(&resource.value, RESOURCES);
+        }
+        let mut attributes: BTreeMap<String, String> = BTreeMap::new();
+        for (attribute, path) in &names.attributes.0 {
+            if let Some((other, _)) = attributes.iter().find(|(_, known)| **known == path.value) {
+                let message = format!("`{other}` and `{}` are one path", attribute.value);
+                findings
+                    .error(SHARED_PATH, message)
+                    .at(path.mark)
+                    .what(what.clone())
+                    .hint("leave one of the two out: one value cannot be both");
+            }
+            attributes.insert(attribute.value.clone(), path.value.clone());
+        }
+        let names = TypeNames { resource: resource.value.clone(), attributes };
+        types.insert(class.value.clone(), names);
+    }
+    types
 }
 
 /// Whether a host, with or without a port, is this machine.

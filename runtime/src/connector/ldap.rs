@@ -20,6 +20,7 @@ mod schema;
 mod scripted;
 mod search;
 mod session;
+mod subschema;
 mod tls;
 mod url;
 
@@ -33,7 +34,8 @@ use self::fault::Failure;
 pub use self::options::{Bind, LdapOptions, Limits, ServerKind, TlsOptions};
 use self::session::Session;
 use crate::edge::{
-    BatchSink, Directory, DirectoryError, PollEnd, PollMode, SourceReport, SourceState,
+    BatchSink, Directory, DirectoryError, PollEnd, PollMode, SourceReport, SourceSchema,
+    SourceState,
 };
 
 /// One LDAP source.
@@ -63,6 +65,11 @@ impl Directory for LdapDirectory {
 
     async fn probe(&mut self) -> Result<SourceReport, DirectoryError> {
         let result = self.look().await;
+        self.give_up_after(result)
+    }
+
+    async fn schema(&mut self) -> Result<SourceSchema, DirectoryError> {
+        let result = self.read_schema().await;
         self.give_up_after(result)
     }
 }
@@ -99,6 +106,14 @@ impl LdapDirectory {
         match &mut self.session {
             Some(session) => probe::report(session, &self.options).await,
             None => Ok(SourceReport::default()),
+        }
+    }
+
+    async fn read_schema(&mut self) -> Result<SourceSchema, Failure> {
+        self.connect().await?;
+        match &mut self.session {
+            Some(session) => subschema::read(session).await,
+            None => Ok(SourceSchema::default()),
         }
     }
 

@@ -5,6 +5,7 @@
 mod change;
 mod listing;
 mod record;
+mod schema;
 #[cfg(test)]
 mod stories;
 
@@ -24,7 +25,7 @@ use super::digest;
 use super::wanted::{Reading, Wanted};
 use crate::edge::{
     BatchSink, Change, Clock, Directory, DirectoryError, Entry, PollEnd, PollMode, SinkClosed,
-    SourceReport, SourceState,
+    SourceReport, SourceSchema, SourceState,
 };
 
 /// A file that was written to less than this ago may not be complete yet (L-95).
@@ -117,6 +118,20 @@ impl Directory for LdifDirectory {
             lines.push("warning: `anchor: dn`: a rename is a delete and an add".to_owned());
         }
         Ok(SourceReport { lines })
+    }
+
+    /// A text has no schema; it is what its records hold.
+    async fn schema(&mut self) -> Result<SourceSchema, DirectoryError> {
+        let found = match &self.options.source {
+            LdifSource::Path(path) => match open_quiet(path, &*self.clock).await {
+                Ok(mut text) => schema::read(&path.display().to_string(), &mut text),
+                Err(failure) => Err(failure),
+            },
+            LdifSource::Text { name, text } => {
+                schema::read(name, &mut Cursor::new(text.as_bytes()))
+            }
+        };
+        found.map_err(|failure| self.of_source(failure))
     }
 }
 

@@ -81,7 +81,8 @@ fn same_name(rules: &[ManifestRule], findings: &mut Findings) {
 
 /// Without a rule that keeps them, objects of a type could never come to be.
 fn keepers(rules: &[ManifestRule], findings: &mut Findings) {
-    let inbound = || rules.iter().filter(|rule| rule.draft.direction == Direction::Inbound);
+    let reads = |rule: &&ManifestRule| rule.draft.direction == Direction::Inbound && !rule.idle;
+    let inbound = || rules.iter().filter(reads);
     let mut told = BTreeSet::new();
     for rule in inbound() {
         let mv_class = &rule.draft.mv_class;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kakehi_engine::rule::Direction;
 
 use super::codes::{
-    DIRECTION, DOUBLED, EITHER_OR, NO_CONNECTOR, PRECEDENCE_RANGE, UNKNOWN_CONNECTOR,
+    DIRECTION, DOUBLED, EITHER_OR, IDLE, NO_CONNECTOR, PRECEDENCE_RANGE, UNKNOWN_CONNECTOR,
     UNKNOWN_GROUP, UNUSED_GROUP,
 };
 use super::raw::ManifestRaw;
@@ -137,7 +137,7 @@ fn groups<'a>(
 
 fn place(located: &Located, groups: &[&str], findings: &mut Findings) -> Option<Place> {
     let raw = &located.raw;
-    let spot = Spot { file: &located.file, name: &raw.name.value };
+    let spot = Spot { file: &located.file, name: &raw.name.value, enabled: raw.enabled };
     match (&raw.group, &raw.precedence) {
         (Some(group), None) => {
             let index = groups.iter().position(|name| *name == group.value);
@@ -176,7 +176,7 @@ fn meant<'a>(
     findings: &mut Findings,
 ) -> Vec<&'a ManifestConnector> {
     let raw = &located.raw;
-    let spot = Spot { file: &located.file, name: &raw.name.value };
+    let spot = Spot { file: &located.file, name: &raw.name.value, enabled: raw.enabled };
     match (&raw.connector, &raw.for_each) {
         (Some(name), None) => {
             let found = connectors.iter().find(|known| known.name.as_str() == name.value);
@@ -189,13 +189,13 @@ fn meant<'a>(
                 return vec![];
             };
             let wanted = direction(raw.direction);
-            if (connector.kind == SystemKind::Scim) != (wanted == Direction::Outbound) {
+            if raw.enabled && is_idle(connector, wanted) {
                 let message = match wanted {
-                    Direction::Inbound => "an inbound rule on a target",
-                    Direction::Outbound => "an outbound rule on a source",
+                    Direction::Inbound => "an inbound rule on a target does nothing yet",
+                    Direction::Outbound => "an outbound rule on a source does nothing yet",
                 };
-                spot.error(findings, DIRECTION, message, name.mark)
-                    .hint("inbound rules read sources, outbound rules write targets");
+                spot.warning(findings, IDLE, message, name.mark)
+                    .hint("it is checked and shown; sources are read, targets are written");
             }
             vec![connector]
         }
@@ -227,6 +227,11 @@ fn meant<'a>(
     }
 }
 
+/// Whether a rule goes the way that its connector does not: imported sets have such rules.
+fn is_idle(connector: &ManifestConnector, direction: Direction) -> bool {
+    (connector.kind == SystemKind::Scim) != (direction == Direction::Outbound)
+}
+
 fn push(
     located: &Located,
     draft: &RuleDraft,
@@ -244,6 +249,7 @@ fn push(
             precedence,
             scope,
             parameters: connector.parameters.clone(),
+            idle: is_idle(connector, draft.direction),
         });
     }
 }

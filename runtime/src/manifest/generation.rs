@@ -11,7 +11,7 @@ mod path;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kakehi_engine::object::{ClassName, ConnectorName};
+use kakehi_engine::object::{AttributeName, ClassName, ConnectorName};
 use kakehi_engine::rule::{
     Connector, ConnectorKind, Contract, Direction, Merge, ModuleIdentity, OnDelete, Rule, RuleSet,
     RuleTag, TargetClass, Thresholds,
@@ -20,7 +20,9 @@ use kakehi_host::{Host, Limits, LoadedModule};
 
 pub use self::admission::Admission;
 use self::module::Modules;
-use super::codes::{BAD_PATH, CANNOT_DISABLE, CONNECTORS_DIFFER, MERGE_CLASH, UNKNOWN_CLASS};
+use super::codes::{
+    BAD_PATH, CANNOT_DISABLE, CONNECTORS_DIFFER, MERGE_CLASH, NOT_TAKEN, UNKNOWN_CLASS,
+};
 use super::files::Files;
 use super::{Manifest, ManifestConnector, ManifestRule, PURPOSE, cases};
 use crate::config::finding::{Finding, Findings};
@@ -40,6 +42,8 @@ pub struct Surroundings<'a> {
     pub connectors: &'a [(ConnectorName, SystemKind)],
     /// The object types of every target.
     pub classes: &'a BTreeMap<ConnectorName, BTreeMap<ClassName, TargetClass>>,
+    /// Targets that take no attributes but these, by object type.
+    pub taken: &'a BTreeMap<ConnectorName, BTreeMap<ClassName, BTreeSet<AttributeName>>>,
     pub thresholds: &'a BTreeMap<ConnectorName, Thresholds>,
     pub admission: &'a Admission,
     /// What a rule may take where the manifest says nothing else.
@@ -60,24 +64,42 @@ pub fn load(
     let connectors = connectors(&manifest, surroundings, &mut findings);
     let mut modules = Modules::new(files, host, surroundings);
     let mut rules = vec![];
+    let mut drafts = vec![];
     let mut loaded = vec![];
     let mut tested = BTreeSet::new();
+    let mut left_out = BTreeMap::new();
     for rule in &manifest.rules {
-        let on_delete = on_delete(rule, surroundings, &mut findings);
-        let Some((module, contract)) = modules.load(rule, &mut findings) else { continue };
-        if rule.draft.direction == Direction::Outbound {
-            paths(rule, &contract, &mut findings);
+        let idle = rule.idle || is_without_class(rule, surroundings, &mut findings);
+        let on_delete = match idle {
+            true => OnDelete::Keep,
+            false => on_delete(rule, surroundings, &mut findings),
+        };
+        let Some((module, mut contract)) = modules.load(rule, &mut findings) else { continue };
+        if rule.draft.direction == Direction::Outbound && !idle {
+            match take_out(rule, surroundings, &mut contract) {
+                Some(names) => left_out
+                    .entry(rule.connector.clone())
+                    .or_insert_with(BTreeSet::new)
+                    .extend(names),
+                None => paths(rule, &contract, &mut findings),
+            }
         }
         let engine_rule = engine_rule(rule, on_delete, contract, &module);
         // The cases do not know of connectors: what holds on one holds on all.
         if tested.insert((&rule.draft.origin.file, rule.draft.origin.mark)) {
             cases::check(&rule.draft, &engine_rule, &module, &mut findings);
         }
+        // The engine would read a target, or export to a source that nothing is delivered to.
+        if idle {
+            continue;
+        }
+        drafts.push(rule);
         rules.push(engine_rule);
         loaded.push(module);
     }
+    tell_left_out(&left_out, &mut findings);
     if !findings.has_errors() {
-        merge_clashes(&manifest.rules, &rules, &mut findings);
+        merge_clashes(&drafts, &rules, &mut findings);
     }
     let failed = findings.has_errors();
     all.extend(findings.into_sorted());
@@ -181,6 +203,68 @@ fn on_delete(
     }
 }
 
+/// Whether a target names its object types and does not name that of the rule: such a rule is
+/// loaded and does nothing.
+fn is_without_class(
+    rule: &ManifestRule,
+    surroundings: &Surroundings<'_>,
+    findings: &mut Findings,
+) -> bool {
+    let draft = &rule.draft;
+    let outbound = draft.direction == Direction::Outbound;
+    let Some(taken) = surroundings.taken.get(&rule.connector).filter(|_| outbound) else {
+        return false;
+    };
+    let without = !taken.contains_key(draft.cs_class.as_str());
+    if without {
+        let message = format!(
+            "`types` of `{}` has no `{}`: the rule does nothing",
+            rule.connector, draft.cs_class
+        );
+        draft
+            .spot()
+            .warning(findings, NOT_TAKEN, message, draft.class_mark)
+            .hint("name the type there if the target has such objects");
+    }
+    without
+}
+
+/// Takes out of a contract what the target does not take, so that nothing is computed for it. Gives
+/// the names; `None` where the target takes whatever is a path.
+fn take_out(
+    rule: &ManifestRule,
+    surroundings: &Surroundings<'_>,
+    contract: &mut Contract,
+) -> Option<Vec<AttributeName>> {
+    let taken = surroundings.taken.get(&rule.connector)?.get(rule.draft.cs_class.as_str())?;
+    let mut left_out = vec![];
+    for (attribute, policy) in &mut contract.writes {
+        if !taken.contains(attribute) {
+            policy.enabled = false;
+            left_out.push(attribute.clone());
+        }
+    }
+    Some(left_out)
+}
+
+fn tell_left_out(
+    left_out: &BTreeMap<ConnectorName, BTreeSet<AttributeName>>,
+    findings: &mut Findings,
+) {
+    for (connector, names) in left_out.iter().filter(|(_, names)| !names.is_empty()) {
+        let shown: Vec<String> = names.iter().take(5).map(|name| format!("`{name}`")).collect();
+        let message = format!(
+            "{} attributes that rules write to `{connector}` are not sent: {}{}",
+            names.len(),
+            shown.join(", "),
+            if names.len() > shown.len() { " ..." } else { "" }
+        );
+        findings
+            .warning(NOT_TAKEN, message)
+            .hint("name them under `types` of the target where it has a place for them");
+    }
+}
+
 fn paths(rule: &ManifestRule, contract: &Contract, findings: &mut Findings) {
     for attribute in contract.writes.keys() {
         if let Err(why) = path::check(attribute.as_str()) {
@@ -226,7 +310,7 @@ fn engine_rule(
 }
 
 /// Two rules that treat one attribute differently could not both have their way (11.4).
-fn merge_clashes(drafts: &[ManifestRule], rules: &[Rule], findings: &mut Findings) {
+fn merge_clashes(drafts: &[&ManifestRule], rules: &[Rule], findings: &mut Findings) {
     let mut first = BTreeMap::<_, (Merge, &Rule)>::new();
     for (draft, rule) in drafts.iter().zip(rules) {
         let (connector, class) = match rule.direction {
@@ -270,6 +354,7 @@ mod tests {
     struct World {
         folder: tempfile::TempDir,
         classes: BTreeMap<ConnectorName, BTreeMap<ClassName, TargetClass>>,
+        taken: BTreeMap<ConnectorName, BTreeMap<ClassName, BTreeSet<AttributeName>>>,
         admission: Admission,
     }
 
@@ -281,7 +366,7 @@ mod tests {
             let user = TargetClass { disable, ..TargetClass::default() };
             let of_portal = [("User".into(), user), ("Group".into(), TargetClass::default())];
             let classes = [("portal".into(), of_portal.into())].into();
-            Self { folder, classes, admission: Admission::Pinned }
+            Self { folder, classes, taken: BTreeMap::new(), admission: Admission::Pinned }
         }
 
         fn load(&self, rules: &str) -> Result<(Generation, Vec<Finding>), Vec<Finding>> {
@@ -300,6 +385,7 @@ mod tests {
                     ("portal".into(), SystemKind::Scim),
                 ],
                 classes: &self.classes,
+                taken: &self.taken,
                 thresholds: &BTreeMap::new(),
                 admission: &self.admission,
                 limits: Limits::default(),
@@ -498,6 +584,85 @@ mod tests {
         );
     }
 
+    #[test]
+    fn rules_against_the_way_of_their_connector_are_checked_and_do_nothing() {
+        let rules = format!(
+            "{INBOUND}{}{}",
+            "  - {name: from the cloud, precedence: 7, connector: portal, direction: inbound,
+     from: User, to: person, link: join, module: PINNED}\n",
+            "  - {name: to a forest, precedence: 7, connector: a, direction: outbound,
+     from: person, to: user, link: join, module: PINNED}\n",
+        );
+        let told = &expect![[r#"
+            warning: an inbound rule on a target does nothing yet (K0349)
+              at: manifest.yml:5:54, rule `from the cloud`
+              hint: it is checked and shown; sources are read, targets are written
+            warning: an outbound rule on a source does nothing yet (K0349)
+              at: manifest.yml:7:51, rule `to a forest`
+              hint: it is checked and shown; sources are read, targets are written
+        "#]];
+        World::new().findings(&rules, told);
+        let (generation, _) =
+            World::new().load(&rules).unwrap_or_else(|found| panic!("{}", found[0]));
+        let names: Vec<&str> = generation.rules.rules.iter().map(|rule| &*rule.name).collect();
+        assert_eq!(names, ["in", "in"]);
+        // Checked they are.
+        let broken = rules.replacen("module: PINNED}", "module: {path: no.wasm}}", 3);
+        let codes = World::new().load(&broken).err().unwrap();
+        assert!(codes.iter().filter(|finding| finding.code == "K0501").count() >= 3, "{codes:?}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_disabled_rule_stops_nobody() {
+        let off = "  - {name: off, precedence: 9, connector: a, direction: inbound, from: user,
+     to: person, link: join, enabled: false, scope: [[{attr: x, op: ISODD, value: '1'}]],
+     module: PINNED}\n";
+        let (_, findings) = World::new()
+            .load(&format!("{INBOUND}{off}"))
+            .unwrap_or_else(|found| panic!("{}", found[0]));
+        let told: Vec<&str> = findings.iter().map(|finding| &*finding.message).collect();
+        assert_eq!(told, ["unknown operator `ISODD`"]);
+    }
+
+    #[test]
+    fn a_target_with_names_of_its_own_takes_what_they_name_and_no_more() {
+        let mut world = World::new();
+        let path = world.folder.path().join("manifest.yml");
+        let rules = format!(
+            "{INBOUND}{}{}",
+            "  - {name: people, precedence: 1, connector: portal, direction: outbound,
+     from: person, to: User, link: join, module: 'builtin:declarative',
+     config: {flows: [{to: mail, from: mail}, {to: x 400, from: x}]}}\n",
+            "  - {name: contacts, precedence: 2, connector: portal, direction: outbound,
+     from: person, to: contact, link: join, module: 'builtin:declarative'}\n",
+        );
+        world.taken.insert("portal".into(), [("User".into(), ["mail".into()].into())].into());
+        let (generation, findings) =
+            world.load(&rules).unwrap_or_else(|found| panic!("{}", found[0]));
+        let prefix = format!("{}: ", path.display());
+        let told: Vec<String> = findings
+            .iter()
+            .map(|finding| format!("{} {}", finding.code, finding.message).replace(&prefix, ""))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "K0967 1 attributes that rules write to `portal` are not sent: `x 400`",
+                "K0967 `types` of `portal` has no `contact`: the rule does nothing",
+            ]
+        );
+        let people = generation.rules.rules.iter().find(|rule| &*rule.name == "people").unwrap();
+        let sent: Vec<&str> = people
+            .contract
+            .writes
+            .iter()
+            .filter(|(_, policy)| policy.enabled)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(sent, ["mail"]);
+        assert!(!generation.rules.rules.iter().any(|rule| &*rule.name == "contacts"));
+    }
+
     /// The rules that ship, with the module that ships.
     #[test]
     fn g16_r39_the_default_rules_load() {
@@ -512,6 +677,7 @@ mod tests {
                 ("cloud".into(), SystemKind::Scim),
             ],
             classes: &classes,
+            taken: &BTreeMap::new(),
             thresholds: &BTreeMap::new(),
             admission: &Admission::Pinned,
             limits: Limits::default(),
@@ -528,18 +694,37 @@ mod tests {
             .collect();
         expect![[r#"
             100 In from AD - User Join@corp
-            101 In from OpenLDAP - User Join@directory
-            102 In from AD - User AccountEnabled@corp
-            103 In from OpenLDAP - User AccountEnabled@directory
-            104 In from AD - User Common@corp
-            105 In from OpenLDAP - User Common@directory
-            106 In from AD - Group Join@corp
-            107 In from OpenLDAP - Group Join@directory
-            108 In from AD - Group Common@corp
-            109 In from OpenLDAP - Group Common@directory
-            110 Out to SCIM - User Join@cloud
-            111 Out to SCIM - User Common@cloud
-            112 Out to SCIM - Group Join@cloud
+            101 In from AD - InetOrgPerson Join@corp
+            102 In from OpenLDAP - User Join@directory
+            103 In from AD - User AccountEnabled@corp
+            104 In from AD - InetOrgPerson AccountEnabled@corp
+            105 In from OpenLDAP - User AccountEnabled@directory
+            106 In from AD - User Common from Exchange@corp
+            107 In from AD - InetOrgPerson Common from Exchange@corp
+            108 In from AD - User Common@corp
+            109 In from AD - InetOrgPerson Common@corp
+            110 In from OpenLDAP - User Common@directory
+            111 In from AD - User Exchange@corp
+            112 In from AD - InetOrgPerson Exchange@corp
+            113 In from AD - User Lync@corp
+            114 In from AD - InetOrgPerson Lync@corp
+            115 In from AD - Group Join@corp
+            116 In from OpenLDAP - Group Join@directory
+            117 In from OpenLDAP - UniqueGroup Join@directory
+            118 In from AD - Group Exchange@corp
+            119 In from AD - Group Common@corp
+            120 In from OpenLDAP - Group Common@directory
+            121 In from OpenLDAP - UniqueGroup Common@directory
+            122 In from AD - Contact Join@corp
+            123 In from AD - Contact Common@corp
+            124 In from AD - Contact Lync@corp
+            125 In from AD - ForeignSecurityPrincipal Join@corp
+            126 Out to SCIM - User Join@cloud
+            127 Out to SCIM - User Common@cloud
+            128 Out to SCIM - User Exchange@cloud
+            129 Out to SCIM - User Lync@cloud
+            132 Out to SCIM - Group Join@cloud
+            133 Out to SCIM - Group Common@cloud
         "#]]
         .assert_eq(&shown);
     }

@@ -74,6 +74,7 @@ pub(super) struct RuleDraft {
     pub limits: RuleLimits,
     pub recheck: Option<(Duration, Mark)>,
     pub password_sync: bool,
+    pub enabled: bool,
     /// What it must answer, in order.
     pub cases: Arc<[Case]>,
 }
@@ -82,6 +83,8 @@ pub(super) struct RuleDraft {
 pub(super) struct Spot<'a> {
     pub file: &'a Path,
     pub name: &'a str,
+    /// What is wrong with a disabled rule keeps nobody from working: it is told as a warning.
+    pub enabled: bool,
 }
 
 // === impl ModuleSource ===
@@ -105,6 +108,9 @@ impl Spot<'_> {
         message: impl fmt::Display,
         mark: Mark,
     ) -> Draft<'f> {
+        if !self.enabled {
+            return self.warning(findings, code, message, mark);
+        }
         findings.error(code, message).at(mark).file(self.file).what(format!("rule `{}`", self.name))
     }
 
@@ -127,14 +133,14 @@ impl Spot<'_> {
 
 impl RuleDraft {
     pub fn spot(&self) -> Spot<'_> {
-        Spot { file: &self.origin.file, name: &self.name }
+        Spot { file: &self.origin.file, name: &self.name, enabled: self.enabled }
     }
 
     /// Takes a rule as typed. Notes what is wrong with it alone; the result is only of use without
     /// errors.
     pub fn new(located: &Located, findings: &mut Findings) -> Self {
         let Located { file, mark, raw, cases } = located;
-        let spot = Spot { file, name: &raw.name.value };
+        let spot = Spot { file, name: &raw.name.value, enabled: raw.enabled };
         let name_mark = raw.name.mark;
         let (cs, mv) = match raw.direction {
             DirectionRaw::Inbound => (&raw.from, &raw.to),
@@ -169,6 +175,7 @@ impl RuleDraft {
             limits: limits(&raw.limits),
             recheck: raw.recheck.as_ref().map(|at| (at.value.0, at.mark)),
             password_sync: raw.password_sync,
+            enabled: raw.enabled,
             cases: Arc::clone(cases),
         }
     }

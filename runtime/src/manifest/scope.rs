@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use kakehi_engine::scope::{Clause, Operator, Scope};
 
 use super::codes::{
-    CLAUSE_VALUE, EMPTY_GROUP, MANY_BITS, MANY_VALUES, MASK, NOT_YET, UNKNOWN_OPERATOR,
+    CLAUSE_VALUE, EMPTY_GROUP, MANY_BITS, MANY_VALUES, MASK, MEMBERS_OUTBOUND, UNKNOWN_OPERATOR,
     UNKNOWN_PARAMETER,
 };
-use super::raw::{ClauseRaw, RuleRaw};
+use super::raw::{ClauseRaw, DirectionRaw, RuleRaw};
 use super::rule::Spot;
 use crate::config::finding::Findings;
 use crate::config::yaml::Mark;
 
 /// Every operator by its name in the field; `ISNOTBITSET` is how some exports spell it.
-const OPERATORS: [(&str, Operator); 19] = [
+const OPERATORS: [(&str, Operator); 21] = [
     ("EQUAL", Operator::Equal),
     ("NOTEQUAL", Operator::NotEqual),
     ("LESSTHAN", Operator::LessThan),
@@ -34,10 +34,9 @@ const OPERATORS: [(&str, Operator); 19] = [
     ("ISBITSET", Operator::IsBitSet),
     ("ISBITNOTSET", Operator::IsBitNotSet),
     ("ISNOTBITSET", Operator::IsBitNotSet),
+    ("ISMEMBEROF", Operator::IsMemberOf),
+    ("ISNOTMEMBEROF", Operator::IsNotMemberOf),
 ];
-
-/// Named by imported rules, not evaluated yet.
-const OPERATORS_LATER: [&str; 2] = ["ISMEMBEROF", "ISNOTMEMBEROF"];
 
 /// Attributes with several values in every directory: `EQUAL` on them is hardly meant.
 const MULTI_VALUED: [&str; 8] = [
@@ -69,9 +68,23 @@ pub(super) fn draft(raw: &RuleRaw, spot: &Spot<'_>, findings: &mut Findings) -> 
             spot.error(findings, EMPTY_GROUP, "a group of `scope` has no clause", group.mark)
                 .hint("leave `scope` out where every object is meant");
         }
-        groups.push(group.value.iter().filter_map(|raw| clause(raw, spot, findings)).collect());
+        let clauses = group.value.iter().filter_map(|raw| clause(raw, spot, findings));
+        let clauses: Vec<ClauseDraft> = clauses.collect();
+        if matches!(raw.direction, DirectionRaw::Outbound) {
+            members_outbound(&clauses, spot, findings);
+        }
+        groups.push(clauses);
     }
     groups
+}
+
+/// Members are those of a group of the source: in the metaverse there are no DNs.
+fn members_outbound(clauses: &[ClauseDraft], spot: &Spot<'_>, findings: &mut Findings) {
+    for draft in clauses.iter().filter(|draft| draft.clause.asks_for_members()) {
+        let message = "an outbound rule cannot ask for the members of a group of a source";
+        spot.error(findings, MEMBERS_OUTBOUND, message, draft.mark)
+            .hint("let an inbound rule with this clause set an attribute, and ask for that");
+    }
 }
 
 /// Fills in the parameters of one connector: `%Domain.FQDN%`. Notes those that it does not have.
@@ -102,15 +115,9 @@ fn clause(raw: &ClauseRaw, spot: &Spot<'_>, findings: &mut Findings) -> Option<C
     let written = raw.op.value.as_str();
     let known = OPERATORS.iter().find(|(name, _)| *name == written);
     let Some((name, operator)) = known.copied() else {
-        if OPERATORS_LATER.contains(&written) {
-            let message = format_args!("the operator `{written}` comes with a later version");
-            spot.error(findings, NOT_YET, message, raw.op.mark)
-                .hint("read the group's members by an attribute such as `memberOf` with ISIN");
-        } else {
-            let message = format_args!("unknown operator `{written}`");
-            spot.error(findings, UNKNOWN_OPERATOR, message, raw.op.mark)
-                .hint_nearest(written, OPERATORS.iter().map(|(name, _)| *name));
-        }
+        let message = format_args!("unknown operator `{written}`");
+        spot.error(findings, UNKNOWN_OPERATOR, message, raw.op.mark)
+            .hint_nearest(written, OPERATORS.iter().map(|(name, _)| *name));
         return None;
     };
     let takes_value = !matches!(operator, Operator::IsNull | Operator::IsNotNull);

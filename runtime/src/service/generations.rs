@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use kakehi_engine::time::Timestamp;
@@ -47,6 +48,9 @@ pub struct Kept {
     pub by: String,
     /// The manifest below the generation's folder.
     pub manifest: String,
+    /// The OS user who owned the manifest when it came into force: who wrote it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +111,34 @@ impl Index {
         let stand_in = self.stand_in.as_ref()?;
         let kept = self.kept(stand_in.number)?;
         (kept.files == files.digest()).then(|| (stand_in.instead_of.clone(), stand_in.why.clone()))
+    }
+
+    /// The generation that is named by its number or the beginning of one of its digests.
+    ///
+    /// Errors: K0985 none is, or several are.
+    pub fn named(&self, name: &str) -> Result<&Kept, Failure> {
+        let by_number = name.parse().ok().and_then(|number| self.kept(number));
+        if let Some(kept) = by_number {
+            return Ok(kept);
+        }
+        let begins = |kept: &&Kept| kept.files.starts_with(name) || kept.ruleset.starts_with(name);
+        let found: Vec<&Kept> = self.kept.iter().filter(begins).collect();
+        match (found.as_slice(), name.is_empty()) {
+            ([kept], false) => Ok(kept),
+            ([], _) | (_, true) => {
+                let message = format!("no generation is called `{name}`");
+                Err(Failure::new(Kind::Usage, "K0985", message).hint(
+                    "name a number or the beginning of a digest of `kakehi config generations`, \
+                     `current`, or `files` for what lies on the disk",
+                ))
+            }
+            _ => {
+                let numbers: Vec<String> =
+                    found.iter().map(|kept| kept.number.to_string()).collect();
+                let message = format!("`{name}` may be each of {}", numbers.join(", "));
+                Err(Failure::new(Kind::Usage, "K0985", message).hint("name one by its number"))
+            }
+        }
     }
 
     /// The generation that somebody wants back; without a number, the one before.
@@ -177,6 +209,7 @@ impl Generations {
                     since: now.rfc3339(),
                     by: by.into(),
                     manifest: files.main_name(),
+                    owner: owner(files.main()),
                 });
                 number
             }
@@ -254,6 +287,18 @@ impl Generations {
             .and_then(|()| File::open(&self.folder)?.sync_all())
             .map_err(|error| failed("write", &path, &error))
     }
+}
+
+/// The name of a file's owner, else the number; nothing where there is no such file.
+fn owner(path: &Path) -> Option<String> {
+    let uid = fs::metadata(path).ok()?.uid().to_string();
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, number) = (fields.next()?, fields.nth(1)?);
+        (number == uid).then(|| name.to_owned())
+    });
+    Some(name.unwrap_or(uid))
 }
 
 fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

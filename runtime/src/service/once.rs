@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kakehi_engine::plan::{Plan, PlanId};
+use kakehi_engine::rule::RuleSet;
 use kakehi_engine::time::Timestamp;
 use tempfile::TempDir;
 
@@ -120,6 +121,8 @@ pub struct Planned {
     pub plan: Plan,
     pub report: Report,
     pub store: Arc<dyn Store>,
+    /// The rules that it was made with.
+    pub rules: Arc<RuleSet>,
     _folder: TempDir,
 }
 
@@ -130,6 +133,8 @@ pub fn plan(world: &World, mode: PollMode) -> Result<Planned, Failure> {
         Failure::new(Kind::Internal, "K0803", format!("cannot make a folder for the plan: {error}"))
     })?;
     let snapshot = SqliteStore::snapshot(&world.config.state.path, folder.path())?;
+    // Who reads the plan wants to know what was there before.
+    snapshot.keep_journal()?;
     let store: Arc<dyn Store> = Arc::new(snapshot);
     // What a held import would remove is shown: that is what the plan is for.
     let parts = world.parts(Arc::clone(&store), Stop::default(), true);
@@ -140,7 +145,8 @@ pub fn plan(world: &World, mode: PollMode) -> Result<Planned, Failure> {
             targets.iter().map(|target| target.reader()).collect();
         sync::dry_run(&parts, &mut sources, &readers, mode).await.map_err(Failure::from)
     })?;
-    Ok(Planned { plan, report, store, _folder: folder })
+    let rules = Arc::clone(&world.generation.rules);
+    Ok(Planned { plan, report, store, rules, _folder: folder })
 }
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

@@ -1,10 +1,10 @@
 //! From a configuration to the real parts: sources, targets, rules, state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use kakehi_engine::object::{ClassName, ConnectorName};
+use kakehi_engine::object::{AttributeName, ClassName, ConnectorName};
 use kakehi_engine::rule::{TargetClass, Thresholds};
 use kakehi_host::Host;
 
@@ -15,6 +15,7 @@ use crate::config::source::{self, Bind, LdapKind, Source};
 use crate::config::target::Target as TargetConfig;
 use crate::connector::ldap::{self, LdapDirectory, LdapOptions, ServerKind, TlsOptions};
 use crate::connector::ldif::{LdifDirectory, LdifOptions, LdifSource};
+use crate::delivery::renamed::{Names, Renamed};
 use crate::delivery::scim::{self, Profile, ScimOptions, ScimTarget};
 use crate::edge::{Directory, Target};
 use crate::manifest::files::Files;
@@ -90,6 +91,19 @@ pub fn load_files(path: &Path) -> Result<World, Failure> {
     attempt(config, warnings, host).0
 }
 
+/// As [`load_files`], with another manifest: a file, or a folder with a `manifest.yml`.
+///
+/// Errors: every finding; there is no such file.
+pub fn load_manifest(config: &Path, manifest: &Path) -> Result<World, Failure> {
+    let (config, warnings) = crate::config::load(config).map_err(Failure::of_findings)?;
+    let host = Arc::new(host(&config)?);
+    let manifest = match manifest.is_dir() {
+        true => manifest.join("manifest.yml"),
+        false => manifest.to_owned(),
+    };
+    from_files(config, warnings, Files::of(&manifest), host).0
+}
+
 /// As [`load_files`], with a configuration that was read and a host that knows modules already.
 /// Gives the files of the manifest, also where they are refused.
 pub(crate) fn attempt(
@@ -145,9 +159,15 @@ fn from_files(
         Ok(admission) => admission,
         Err(faults) => return (Err(Failure::of_findings(faults)), Arc::new(files)),
     };
+    let names = match target_names(&config) {
+        Ok(names) => names,
+        Err(failure) => return (Err(failure), Arc::new(files)),
+    };
+    let named = || names.iter().filter(|(_, names)| !names.is_empty());
     let surroundings = Surroundings {
         connectors: &config.connectors(),
-        classes: &target_classes(&config),
+        classes: &target_classes(&names),
+        taken: &named().map(|(name, names)| (name.clone(), names.taken())).collect(),
         thresholds: &thresholds(&config),
         admission: &admission,
         limits: rule_limits(&config),
@@ -193,14 +213,109 @@ fn thresholds(config: &Config) -> BTreeMap<ConnectorName, Thresholds> {
     config.targets.iter().map(|(name, target)| (name.clone(), target.thresholds)).collect()
 }
 
-/// What each target's object types are: all of them speak SCIM.
-fn target_classes(config: &Config) -> BTreeMap<ConnectorName, BTreeMap<ClassName, TargetClass>> {
-    config.targets.keys().map(|name| (name.clone(), scim::schema::classes())).collect()
+/// The names that rules have for the objects of each target.
+fn target_names(config: &Config) -> Result<BTreeMap<ConnectorName, Names>, Failure> {
+    let of = |(name, target): (&ConnectorName, &crate::config::target::Target)| {
+        let names = Names::new(&target.types).map_err(|error| {
+            let message = format!("the names of the target `{name}` cannot be used: {error}");
+            Failure::new(Kind::Config, "K0968", message)
+                .hint("write paths such as `userName` or `name.familyName` under `types`")
+        })?;
+        Ok((name.clone(), names))
+    };
+    config.targets.iter().map(of).collect()
+}
+
+/// What each target's object types are: all of them speak SCIM, under their names or those of the
+/// rules.
+fn target_classes(
+    names: &BTreeMap<ConnectorName, Names>,
+) -> BTreeMap<ConnectorName, BTreeMap<ClassName, TargetClass>> {
+    let classes = |names: &Names| match names.is_empty() {
+        true => scim::schema::classes(),
+        false => names.classes(),
+    };
+    names.iter().map(|(target, names)| (target.clone(), classes(names))).collect()
 }
 
 /// A size fits this machine's addresses, or means "as much as there is".
 fn bytes(size: Size) -> usize {
     usize::try_from(size.0).unwrap_or(usize::MAX)
+}
+
+/// A source, reading these attributes of these object types.
+pub(crate) fn directory(
+    config: &Config,
+    name: &ConnectorName,
+    source: &Source,
+    attributes: BTreeSet<AttributeName>,
+    classes: BTreeSet<ClassName>,
+) -> Box<dyn Directory> {
+    match source {
+        Source::Ldap(ldap) => {
+            Box::new(LdapDirectory::new(ldap_options(config, name, ldap, attributes, classes)))
+        }
+        Source::Ldif(ldif) => {
+            let options = LdifOptions {
+                name: name.clone(),
+                source: LdifSource::Path(ldif.path.clone()),
+                anchor: ldif.anchor.clone(),
+                links: ldif.links.clone(),
+                attributes,
+                classes,
+            };
+            Box::new(LdifDirectory::new(options, Arc::new(SystemClock)))
+        }
+    }
+}
+
+fn ldap_options(
+    config: &Config,
+    name: &ConnectorName,
+    ldap: &source::Ldap,
+    attributes: BTreeSet<AttributeName>,
+    classes: BTreeSet<ClassName>,
+) -> LdapOptions {
+    let limits = ldap::Limits {
+        page_entries: ldap.limits.page_entries,
+        message_bytes: bytes(ldap.limits.message),
+        window_bytes: bytes(ldap.limits.window),
+        connect: ldap.limits.connect.0,
+        bind: ldap.limits.bind.0,
+        first_answer: ldap.limits.first_answer.0,
+        next_answer: ldap.limits.next_answer.0,
+        page: ldap.limits.page.0,
+    };
+    LdapOptions {
+        name: name.clone(),
+        kind: match ldap.kind {
+            LdapKind::OpenLdap => ServerKind::OpenLdap,
+            LdapKind::Generic => ServerKind::Generic,
+            LdapKind::Auto => ServerKind::Auto,
+        },
+        urls: ldap.urls.clone(),
+        starttls: ldap.starttls,
+        tls: TlsOptions { ca: ldap.ca.clone(), pin_sha256: ldap.pin_sha256 },
+        insecure: ldap.insecure,
+        bind: bind(config, &ldap.bind),
+        bases: ldap.bases.clone(),
+        filter: ldap.filter.clone(),
+        attributes,
+        links: ldap.links.clone(),
+        classes,
+        limits,
+    }
+}
+
+fn bind(config: &Config, bind: &Bind) -> ldap::Bind {
+    match bind {
+        Bind::Anonymous => ldap::Bind::Anonymous,
+        Bind::External => ldap::Bind::External,
+        Bind::Simple { dn, credential } => ldap::Bind::Simple {
+            dn: dn.clone(),
+            password: Arc::clone(&config.credentials[credential].secret),
+        },
+    }
 }
 
 // === impl World ===
@@ -254,68 +369,8 @@ impl World {
     }
 
     fn source(&self, name: &ConnectorName, source: &Source) -> Box<dyn Directory> {
-        match source {
-            Source::Ldap(ldap) => Box::new(LdapDirectory::new(self.ldap(name, ldap))),
-            Source::Ldif(ldif) => {
-                Box::new(LdifDirectory::new(self.ldif(name, ldif), Arc::new(SystemClock)))
-            }
-        }
-    }
-
-    fn ldif(&self, name: &ConnectorName, ldif: &source::Ldif) -> LdifOptions {
         let rules = &self.generation.rules;
-        LdifOptions {
-            name: name.clone(),
-            source: LdifSource::Path(ldif.path.clone()),
-            anchor: ldif.anchor.clone(),
-            links: ldif.links.clone(),
-            attributes: rules.source_attributes(name),
-            classes: rules.cs_classes(name),
-        }
-    }
-
-    fn ldap(&self, name: &ConnectorName, ldap: &source::Ldap) -> LdapOptions {
-        let rules = &self.generation.rules;
-        let limits = ldap::Limits {
-            page_entries: ldap.limits.page_entries,
-            message_bytes: bytes(ldap.limits.message),
-            window_bytes: bytes(ldap.limits.window),
-            connect: ldap.limits.connect.0,
-            bind: ldap.limits.bind.0,
-            first_answer: ldap.limits.first_answer.0,
-            next_answer: ldap.limits.next_answer.0,
-            page: ldap.limits.page.0,
-        };
-        LdapOptions {
-            name: name.clone(),
-            kind: match ldap.kind {
-                LdapKind::OpenLdap => ServerKind::OpenLdap,
-                LdapKind::Generic => ServerKind::Generic,
-                LdapKind::Auto => ServerKind::Auto,
-            },
-            urls: ldap.urls.clone(),
-            starttls: ldap.starttls,
-            tls: TlsOptions { ca: ldap.ca.clone(), pin_sha256: ldap.pin_sha256 },
-            insecure: ldap.insecure,
-            bind: self.bind(&ldap.bind),
-            bases: ldap.bases.clone(),
-            filter: ldap.filter.clone(),
-            attributes: rules.source_attributes(name),
-            links: ldap.links.clone(),
-            classes: rules.cs_classes(name),
-            limits,
-        }
-    }
-
-    fn bind(&self, bind: &Bind) -> ldap::Bind {
-        match bind {
-            Bind::Anonymous => ldap::Bind::Anonymous,
-            Bind::External => ldap::Bind::External,
-            Bind::Simple { dn, credential } => ldap::Bind::Simple {
-                dn: dn.clone(),
-                password: Arc::clone(&self.config.credentials[credential].secret),
-            },
-        }
+        directory(&self.config, name, source, rules.source_attributes(name), rules.cs_classes(name))
     }
 
     /// Every target, ready to be asked.
@@ -346,10 +401,13 @@ impl World {
             total_timeout: target.total_timeout.0,
             clock: Arc::new(SystemClock),
         };
-        let target = ScimTarget::new(options).map_err(|error| {
+        let scim = ScimTarget::new(options).map_err(|error| {
             Failure::new(Kind::Config, "K0705", format!("target `{name}`: {error}"))
         })?;
-        Ok(Arc::new(target))
+        match target_names(&self.config)?.remove(name).filter(|names| !names.is_empty()) {
+            Some(names) => Ok(Arc::new(Renamed::new(Box::new(scim), names))),
+            None => Ok(Arc::new(scim)),
+        }
     }
 
     /// Connects to every source and tells what it saw.

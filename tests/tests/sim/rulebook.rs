@@ -7,8 +7,8 @@ use kakehi_engine::flow::{Contribution, Flow, RuleInput, RuleOutcome, Rules, Tra
 use kakehi_engine::object::{AttributeName, ClassName, ConnectorName, Value};
 use kakehi_engine::rule::{
     Compat, Connector, ConnectorKind, Contract, Direction, JoinClause, LinkType, Merge,
-    ModuleIdentity, OnDelete, OnScopeExit, Rule, RuleId, RuleSet, RuleTag, RulesetDigest,
-    TargetClass, Thresholds, WritePolicy,
+    ModuleIdentity, OnDelete, OnScopeExit, Rule, RuleId, RuleSet, RuleTag, TargetClass, Thresholds,
+    WritePolicy,
 };
 use kakehi_engine::scope::{Clause, Operator, Scope};
 
@@ -239,10 +239,7 @@ impl Rulebook {
             connectors.iter().map(|connector| (connector.name.clone(), connector.order)).collect();
         let mut rules: Vec<Rule> = sketches.iter().map(Sketch::finished).collect();
         rules.sort_by_key(|rule| (rule.direction, rule.precedence, order[&rule.connector]));
-        let order: Vec<_> = rules.iter().map(|rule| (&rule.tag, rule.precedence)).collect();
-        let digest = RulesetDigest(format!("{order:?}"));
-        let (compat, grace_seconds) = (Compat::default(), BTreeMap::new());
-        let set = RuleSet { digest, connectors, rules, compat, grace_seconds };
+        let set = RuleSet::new(connectors, rules, Compat::default(), BTreeMap::new());
         let by_tag = |sketch: Sketch| (sketch.rule.tag.clone(), sketch);
         let sketches = sketches.into_iter().map(by_tag).collect();
         Self { set, sketches, calls: RefCell::default() }

@@ -7,7 +7,7 @@ use crate::object::{AttributeName, ClassName, Value};
 
 /// Every structure is taken apart field by field, so that a new field is not forgotten here.
 pub(super) fn of(rules: &RuleSet) -> RulesetDigest {
-    let RuleSet { digest: _, connectors, rules, compat, grace_seconds } = rules;
+    let RuleSet { digest: _, tags: _, connectors, rules, compat, grace_seconds } = rules;
     let mut parts = Parts(Sha256::new());
     self::compat(&mut parts, compat);
     parts.list(connectors, |parts, connector| {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Direction, RuleSet, RuleTag, RulesetDigest, digest};
 use crate::join;
-use crate::object::{AttributeName, ClassName, ConnectorName};
+use crate::object::{AttributeName, ClassName, ConnectorName, ReferenceKey};
 use crate::time::Timestamp;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct RulesRecord {
     pub targets: BTreeMap<ConnectorName, String>,
     /// Digest of what the join index holds of each type of metaverse object.
     pub indexes: BTreeMap<ClassName, String>,
+    /// Groups by whose members scopes go.
+    pub watched: BTreeSet<ReferenceKey>,
     pub rules: BTreeMap<RuleTag, RuleMark>,
 }
 
@@ -66,6 +68,14 @@ impl RulesRecord {
             indexes: classes
                 .into_iter()
                 .map(|class| (class.clone(), digest::of_index(rules, class)))
+                .collect(),
+            watched: rules
+                .rules
+                .iter()
+                .flat_map(|rule| {
+                    let key = |dn| ReferenceKey::of_dn(&rule.connector, dn);
+                    rule.scope.member_groups().map(key)
+                })
                 .collect(),
             rules: rules
                 .rules

@@ -16,7 +16,7 @@ const FOREST_R: &str = include_str!("../../../demo/forest-r.ldif");
 const CONFIG: &str = include_str!("../../../demo/config.yml");
 const MANIFEST: &str = include_str!("../../../demo/manifest.yml");
 
-/// A default rule under the name it has in `rules/default`.
+/// A default rule, or cases of one, under the name it has in `rules/default`.
 macro_rules! fragment {
     ($name:literal) => {
         ($name, include_str!(concat!("../../../../rules/default/", $name)))
@@ -26,13 +26,25 @@ macro_rules! fragment {
 /// The default rules that the demo uses.
 const FRAGMENTS: &[(&str, &str)] = &[
     fragment!("in-from-ad-user-join.yml"),
+    fragment!("cases/in-from-ad-user-join.yml"),
     fragment!("in-from-ad-user-account-enabled.yml"),
+    fragment!("cases/in-from-ad-user-account-enabled.yml"),
+    fragment!("in-from-ad-user-common-from-exchange.yml"),
+    fragment!("cases/in-from-ad-user-common-from-exchange.yml"),
     fragment!("in-from-ad-user-common.yml"),
+    fragment!("cases/in-from-ad-user-common.yml"),
+    fragment!("in-from-ad-user-exchange.yml"),
     fragment!("in-from-ad-group-join.yml"),
+    fragment!("cases/in-from-ad-group-join.yml"),
     fragment!("in-from-ad-group-common.yml"),
+    fragment!("cases/in-from-ad-group-common.yml"),
     fragment!("out-to-scim-user-join.yml"),
+    fragment!("cases/out-to-scim-user-join.yml"),
     fragment!("out-to-scim-user-common.yml"),
+    fragment!("out-to-scim-user-exchange.yml"),
     fragment!("out-to-scim-group-join.yml"),
+    fragment!("cases/out-to-scim-group-join.yml"),
+    fragment!("out-to-scim-group-common.yml"),
 ];
 
 pub fn config(folder: &Path) -> PathBuf {
@@ -50,7 +62,7 @@ pub fn is_kept(folder: &Path) -> bool {
 
 /// Writes everything; `base_url` is where the SCIM service answers.
 pub fn write(folder: &Path, base_url: &str) -> Result<()> {
-    for sub in ["directory", "rules"] {
+    for sub in ["directory", "rules/cases"] {
         std::fs::create_dir_all(folder.join(sub))?;
     }
     put(&folder.join("directory/forest-a.ldif"), FOREST_A)?;

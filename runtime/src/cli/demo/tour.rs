@@ -5,9 +5,12 @@ use std::path::Path;
 
 use crate::cli::demo::files;
 use crate::cli::{Error, render};
+use crate::service::Clock as _;
 use crate::service::PollMode;
 use crate::service::Receiver;
+use crate::service::clock::SystemClock;
 use crate::service::explain;
+use crate::service::explain::InForce;
 use crate::service::{once, world};
 
 /// Whom the tour asks about in the end.
@@ -116,11 +119,14 @@ impl Tour<'_> {
             "every value: its rule, the module that computed it, its source, and who lost",
         )?;
         let world = world::load(&files::config(self.folder))?;
-        let found = world.read_only()?.explain(SOMEBODY)?;
+        let store = world.read_only()?;
+        let found = store.explain(SOMEBODY)?;
+        let now = SystemClock.now();
+        let modules = world.generation.modules.at(now);
+        let in_force = InForce { rules: &world.generation.rules, modules: &modules, now };
         let mut out = anstream::stdout().lock();
-        for found in &found {
-            let story = explain::to_json(found, &world.generation.rules);
-            render::story(&story, &mut out).map_err(Error::Output)?;
+        for story in explain::stories(&*store, &found, in_force)? {
+            render::story(&story, false, &mut out).map_err(Error::Output)?;
         }
         Ok(())
     }
@@ -139,7 +145,7 @@ impl Tour<'_> {
 
     fn plan(&self) -> Result<(), Error> {
         let planned = once::plan(&world::load(&files::config(self.folder))?, PollMode::Delta)?;
-        render::plan_text(&planned, &mut anstream::stdout().lock())
+        render::Report::new(&planned)?.text(&mut anstream::stdout().lock())
     }
 
     fn once(&self) -> Result<(), Error> {

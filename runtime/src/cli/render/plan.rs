@@ -1,222 +1,175 @@
-//! A plan, for people and as JSON. Exports pass by one at a time: a plan may be larger than memory.
+//! A plan, for people, as JSON and as a page. Exports pass by one at a time: a plan may be larger
+//! than memory.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
-use kakehi_engine::connector_space::CsId;
-use kakehi_engine::export::{AttributeChange, Export, ExportOp};
-use kakehi_engine::object::Value;
 use kakehi_engine::plan::Counts;
-use serde_json::{Map, Value as Json, json};
+use serde_json::Value as Json;
 
+use super::json::{list, text};
 use crate::cli::Error;
+use crate::report::html;
+use crate::report::tally::Tally;
+use crate::report::words::{told, visible};
 use crate::service::StoreError;
-use crate::service::explain::value_json;
+use crate::service::exports_of;
 use crate::service::once::Planned;
-use crate::service::{counts_json, exports_of};
+use crate::service::reasons::{Reasons, document};
 
-/// The plan as one document: `plan`, `counts`, `limits`, `notes`, `exports`, `problems`.
-pub fn plan_json(planned: &Planned, out: &mut impl Write) -> Result<(), Error> {
-    let Planned { plan, report, store, .. } = planned;
-    let counts: Map<String, Json> = plan
-        .counts
-        .iter()
-        .map(|(connector, counts)| (connector.to_string(), counts_json(counts)))
-        .collect();
-    let limits: Vec<String> = plan.trips.iter().map(ToString::to_string).collect();
-    let head = json!({
-        "plan": plan.id.0,
-        "parent": plan.basis.parent.as_ref().map(|id| &id.0),
-        "ruleset": plan.basis.ruleset.0,
-        "config": plan.basis.config,
-        "counts": counts,
-        "limits_exceeded": limits,
-        "notes": report.notes,
-    });
-    let head = head.to_string();
-    let problems = problems(planned)?;
-    let names = names(planned)?;
-    let mut written = write!(out, "{},\"exports\":[", head.trim_end_matches('}'));
-    let mut first = true;
-    exports_of(&**store, report, &mut |pending| {
-        if written.is_ok() {
-            let comma = if first { "" } else { "," };
-            written = write!(out, "{comma}\n{}", export_json(&pending.export, &names));
-            first = false;
-        }
-    })?;
-    written.and_then(|()| writeln!(out, "],\"problems\":{problems}}}")).map_err(Error::Output)
+/// A plan with everything that there is to say of it.
+pub struct Report<'a> {
+    planned: &'a Planned,
+    reasons: Reasons<'a>,
+    /// The document without the exports.
+    head: Json,
 }
 
-/// The plan as an administrator reads it.
-pub fn plan_text(planned: &Planned, out: &mut impl Write) -> Result<(), Error> {
-    let Planned { plan, report, store, .. } = planned;
-    let names = names(planned)?;
-    let mut written = Ok(());
-    exports_of(&**store, report, &mut |pending| {
-        if written.is_ok() {
-            written = export_text(&pending.export, &names, out);
-        }
-    })?;
-    written.map_err(Error::Output)?;
-    let mut foot = || -> std::io::Result<()> {
-        writeln!(out, "plan {}", plan.id)?;
-        for (target, counts) in &plan.counts {
-            writeln!(out, "  {target:<16} {}", counts_text(counts))?;
-        }
-        for trip in &plan.trips {
-            writeln!(out, "  limit: {trip}")?;
-        }
-        for note in &report.notes {
-            writeln!(out, "  note: {note}")?;
-        }
-        Ok(())
-    };
-    foot().map_err(Error::Output)?;
-    for problem in problem_list(planned)? {
-        writeln!(
-            out,
-            "  problem: {} {}: {}",
-            problem["kind"].as_str().unwrap_or(""),
-            problem["object"].as_str().unwrap_or(""),
-            problem["message"].as_str().unwrap_or("")
-        )
-        .map_err(Error::Output)?;
+// === impl Report ===
+
+impl<'a> Report<'a> {
+    pub fn new(planned: &'a Planned) -> Result<Self, Error> {
+        let (reasons, moves) = Reasons::new(&*planned.store, &planned.rules)?;
+        let head = document::head(planned, &moves)?;
+        Ok(Self { planned, reasons, head })
     }
-    Ok(())
+
+    /// Passes the document of each export by; none where the plan failed part-way.
+    fn each(&self, each: &mut dyn FnMut(&Json) -> std::io::Result<()>) -> Result<(), Error> {
+        if document::failed(self.planned.report.status) {
+            return Ok(());
+        }
+        let mut failed: Result<(), Error> = Ok(());
+        exports_of(&*self.planned.store, &self.planned.report, &mut |pending| {
+            if failed.is_ok() {
+                failed = self
+                    .reasons
+                    .export(&pending.export)
+                    .map_err(Error::from)
+                    .and_then(|export| each(&export).map_err(Error::Output));
+            }
+        })
+        .map_err(|error: StoreError| Error::from(error))?;
+        failed
+    }
+
+    /// One document: the head, `exports`, and `summary`, which counts what they do.
+    pub fn json(&self, out: &mut impl Write) -> Result<(), Error> {
+        let head = self.head.to_string();
+        write!(out, "{},\"exports\":[", head.strip_suffix('}').unwrap_or(&head))
+            .map_err(Error::Output)?;
+        let (mut tally, mut first) = (Tally::new(false), true);
+        self.each(&mut |export| {
+            tally.take(export);
+            let comma = if first { "" } else { "," };
+            first = false;
+            write!(out, "{comma}\n{export}")
+        })?;
+        writeln!(out, "],\"summary\":{}}}", tally.to_json()).map_err(Error::Output)
+    }
+
+    pub fn text(&self, out: &mut impl Write) -> Result<(), Error> {
+        self.each(&mut |export| export_text(export, out))?;
+        foot_text(&self.head, out).map_err(Error::Output)
+    }
+
+    /// `all`: every export, not only some of each kind.
+    pub fn html(&self, all: bool, out: &mut impl Write) -> Result<(), Error> {
+        let mut tally = Tally::new(all);
+        self.each(&mut |export| {
+            tally.take(export);
+            Ok(())
+        })?;
+        out.write_all(html::page(&self.head, &tally).as_bytes()).map_err(Error::Output)
+    }
 }
 
 /// `3 add, 1 rename`, or `nothing to do`.
 pub fn counts_text(counts: &Counts) -> String {
-    let parts: Vec<String> = counts
-        .named()
-        .into_iter()
+    numbers_text(counts.named().into_iter())
+}
+
+fn numbers_text<'n>(numbers: impl Iterator<Item = (&'n str, u64)>) -> String {
+    let parts: Vec<String> = numbers
         .filter(|(_, number)| *number > 0)
         .map(|(name, number)| format!("{number} {}", name.replace('_', " ")))
         .collect();
     if parts.is_empty() { "nothing to do".into() } else { parts.join(", ") }
 }
 
-/// What the objects are called that exports refer to.
-fn names(planned: &Planned) -> Result<BTreeMap<CsId, String>, StoreError> {
-    let mut ids = BTreeSet::new();
-    exports_of(&*planned.store, &planned.report, &mut |pending| {
-        for change in &pending.export.changes {
-            let values = change.add.iter().chain(&change.remove);
-            ids.extend(values.chain(change.replace.iter().flatten()).filter_map(reference));
+/// The end of a plan: its number, what each target gets, what is in the way.
+pub fn foot_text(head: &Json, out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(out, "plan {}", visible(text(&head["plan"])))?;
+    if let Some(status) = head["failed"].as_str() {
+        writeln!(out, "  not finished: {}; what it would do is not known", visible(status))?;
+    }
+    for (target, counts) in head["counts"].as_object().into_iter().flatten() {
+        // In the order in which counts are always shown, which a JSON object does not keep.
+        let known = Counts::default().named().map(|(name, _)| name);
+        let counts = counts.as_object().cloned().unwrap_or_default();
+        let others = counts.keys().map(String::as_str).filter(|name| !known.contains(name));
+        let names = known.into_iter().chain(others);
+        let numbers =
+            names.filter_map(|name| Some((name, counts.get(name).and_then(Json::as_u64)?)));
+        writeln!(out, "  {:<16} {}", visible(target), visible(&numbers_text(numbers)))?;
+    }
+    for (heading, key) in [("limit", "limits_exceeded"), ("note", "notes")] {
+        for line in list(&head[key]) {
+            writeln!(out, "  {heading}: {}", visible(text(line)))?;
         }
-    })?;
-    let ids: Vec<CsId> = ids.into_iter().collect();
-    let names = planned.store.target_names(&ids)?;
-    Ok(ids.into_iter().zip(names).collect())
-}
-
-fn reference(value: &Value) -> Option<CsId> {
-    match value {
-        Value::Reference(id) => id.parse().ok().map(CsId),
-        _ => None,
     }
-}
-
-fn named(value: &Value, names: &BTreeMap<CsId, String>) -> Json {
-    match reference(value).and_then(|id| names.get(&id)) {
-        Some(name) => json!(name),
-        None => value_json(value),
-    }
-}
-
-fn export_json(export: &Export, names: &BTreeMap<CsId, String>) -> Json {
-    let list = |values: &[Value]| values.iter().map(|value| named(value, names)).collect::<Json>();
-    let changes: Vec<Json> = export
-        .changes
-        .iter()
-        .map(|change| {
-            json!({
-                "attribute": change.attribute.as_str(),
-                "add": list(&change.add),
-                "remove": list(&change.remove),
-                "replace": change.replace.as_deref().map_or(json!([]), list),
-                "clear": change.replace.as_ref().is_some_and(Vec::is_empty),
-            })
-        })
-        .collect();
-    json!({
-        "connector": export.connector.as_str(),
-        "op": export.op.as_str(),
-        "class": export.class.as_str(),
-        "anchor": export.anchor,
-        "match": export.match_key,
-        "changes": changes,
-    })
-}
-
-fn export_text(
-    export: &Export,
-    names: &BTreeMap<CsId, String>,
-    out: &mut impl Write,
-) -> std::io::Result<()> {
-    let sign = match export.op {
-        ExportOp::Add => '+',
-        ExportOp::Delete => '-',
-        ExportOp::Update | ExportOp::Rename | ExportOp::Disable => '~',
-    };
-    let (op, class) = (export.op.as_str(), &export.class);
-    writeln!(out, "{sign} {op:<8} {}/{class} {}", export.connector, export.match_key)?;
-    for change in &export.changes {
-        change_text(change, names, out)?;
+    for problem in list(&head["problems"]) {
+        let (kind, object) = (text(&problem["kind"]), visible(text(&problem["object"])));
+        writeln!(out, "  problem: {kind} {object}: {}", visible(text(&problem["message"])))?;
     }
     Ok(())
+}
+
+/// One export in some lines.
+pub fn export_text(export: &Json, out: &mut impl Write) -> std::io::Result<()> {
+    let op = text(&export["op"]);
+    let sign = match op {
+        "add" => '+',
+        "delete" => '-',
+        _ => '~',
+    };
+    let (connector, class) = (text(&export["connector"]), text(&export["class"]));
+    writeln!(out, "{sign} {op:<8} {connector}/{class} {}", visible(text(&export["match"])))?;
+    for change in list(&export["changes"]) {
+        change_text(change, out)?;
+    }
+    match export["reason"].as_str() {
+        Some(reason) => writeln!(out, "      because {}", visible(reason)),
+        None => Ok(()),
+    }
 }
 
 /// Values of one attribute that are shown in full; of more only the number.
 const VALUES_SHOWN_MAX: usize = 8;
 
-fn change_text(
-    change: &AttributeChange,
-    names: &BTreeMap<CsId, String>,
-    out: &mut impl Write,
-) -> std::io::Result<()> {
-    let name = change.attribute.as_str();
-    let text = |values: &[Value]| {
-        let shown: Vec<String> = values
-            .iter()
-            .take(VALUES_SHOWN_MAX)
-            .map(|value| named(value, names).to_string())
-            .collect();
-        match values.len().checked_sub(VALUES_SHOWN_MAX) {
-            Some(more) if more > 0 => format!("{} and {more} more", shown.join(", ")),
-            _ => shown.join(", "),
+pub fn change_text(change: &Json, out: &mut impl Write) -> std::io::Result<()> {
+    let name = visible(text(&change["attribute"]));
+    let values = |key: &str| {
+        let values = list(&change[key]);
+        let shown: Vec<String> = values.iter().take(VALUES_SHOWN_MAX).map(told).collect();
+        match values.len().saturating_sub(VALUES_SHOWN_MAX) {
+            0 => shown.join(", "),
+            more => format!("{} and {more} more", shown.join(", ")),
         }
     };
-    match &change.replace {
-        Some(values) if values.is_empty() => writeln!(out, "      {name}: cleared")?,
-        Some(values) => writeln!(out, "      {name} = {}", text(values))?,
-        None => {}
+    let was = match list(&change["old"]).is_empty() {
+        true => String::new(),
+        false => format!(" (was {})", values("old")),
+    };
+    if change["clear"] == Json::Bool(true) {
+        writeln!(out, "      {name}: cleared{was}")?;
     }
-    if !change.add.is_empty() {
-        writeln!(out, "      {name} + {}", text(&change.add))?;
+    if !list(&change["replace"]).is_empty() {
+        writeln!(out, "      {name} = {}{was}", values("replace"))?;
     }
-    if !change.remove.is_empty() {
-        writeln!(out, "      {name} - {}", text(&change.remove))?;
+    for (sign, key) in [('+', "add"), ('-', "remove")] {
+        if !list(&change[key]).is_empty() {
+            writeln!(out, "      {name} {sign} {}", values(key))?;
+        }
     }
     Ok(())
-}
-
-fn problems(planned: &Planned) -> Result<Json, StoreError> {
-    Ok(Json::Array(problem_list(planned)?))
-}
-
-fn problem_list(planned: &Planned) -> Result<Vec<Json>, StoreError> {
-    let problems = planned.store.problems()?;
-    let ids: Vec<CsId> = problems.iter().map(|problem| problem.object).collect();
-    let labels = planned.store.labels(&ids)?;
-    let rows = problems.iter().zip(labels).map(|(problem, label)| {
-        json!({
-            "kind": problem.kind.as_str(),
-            "object": format!("{}: {}", label.connector, label.name),
-            "rule": problem.rule.as_ref().map(ToString::to_string),
-            "message": problem.message,
-        })
-    });
-    Ok(rows.collect())
 }

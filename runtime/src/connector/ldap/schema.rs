@@ -50,7 +50,7 @@ impl Schema {
 }
 
 /// RFC 4517 3.3, RFC 4530 2.1, MS-ADTS 3.1.1.2.2.2.
-fn of_oid(oid: &str) -> Option<Syntax> {
+pub(super) fn of_oid(oid: &str) -> Option<Syntax> {
     let rfc4517 = oid.strip_prefix("1.3.6.1.4.1.1466.115.121.1.");
     Some(match rfc4517.unwrap_or(oid) {
         // DN; name and optional UID.
@@ -93,7 +93,7 @@ fn attribute_type(description: &str) -> (Vec<String>, Option<Declared>) {
 }
 
 /// Parentheses, quoted strings with their quotes, and what stands between blanks.
-fn words(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
         rest = rest.trim_start();

@@ -38,7 +38,7 @@ pub struct Session {
 }
 
 /// Attributes of one entry that are text: names in lower case.
-type Texts = BTreeMap<String, Vec<String>>;
+pub type Texts = BTreeMap<String, Vec<String>>;
 
 impl Session {
     pub async fn open(options: &LdapOptions) -> Result<Self, Failure> {
@@ -87,6 +87,17 @@ impl Session {
     pub async fn can_read(&mut self, base: &str) -> Result<bool, Failure> {
         let entry = lookup(&mut self.connection, base, ANY, &[ENTRY_UUID]).await?;
         Ok(entry.is_some_and(|entry| entry.contains_key("entryuuid")))
+    }
+
+    /// The values of attributes of the subschema, by name in lower case; `None` if the server shows
+    /// no schema.
+    pub async fn subschema(&mut self, attributes: &[&str]) -> Result<Option<Texts>, Failure> {
+        let root = lookup(&mut self.connection, "", ANY, &["subschemaSubentry"]).await?;
+        let place = root.and_then(|mut root| root.remove("subschemasubentry"));
+        match place.and_then(|values| values.into_iter().next()) {
+            Some(place) => lookup(&mut self.connection, &place, SUBSCHEMA, attributes).await,
+            None => Ok(None),
+        }
     }
 
     /// The longest naming context above `base`, else the base itself.

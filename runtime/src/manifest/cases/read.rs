@@ -34,7 +34,7 @@ pub(in crate::manifest) fn of(
     let Reader { cases, .. } = reader;
     if cases.len() > CASES_MAX {
         let message = format_args!("the rule has more than {CASES_MAX} test cases");
-        Spot { file, name: &rule.name.value }
+        Spot { file, name: &rule.name.value, enabled: rule.enabled }
             .error(findings, TEST_FORM, message, rule.name.mark)
             .hint("they run at every load: keep those that show something of their own");
     }
@@ -61,7 +61,7 @@ impl Reader<'_> {
             Ok(text) => text,
             Err(why) => {
                 let message = format!("cannot read the test cases `{}`: {why}", name.value);
-                Spot { file: naming, name: self.rule }
+                Spot { file: naming, name: self.rule, enabled: true }
                     .error(self.findings, FLAWS.unreadable, message, name.mark)
                     .hint(
                         "the path is relative to the file that names it, and stays inside the \
@@ -75,7 +75,7 @@ impl Reader<'_> {
             Err(error) => {
                 let mark = error.mark.unwrap_or(Mark::START);
                 let message = format!("no valid YAML: {error}");
-                Spot { file: &path, name: self.rule }.error(
+                Spot { file: &path, name: self.rule, enabled: true }.error(
                     self.findings,
                     FLAWS.syntax,
                     message,
@@ -147,7 +147,9 @@ impl Reader<'_> {
     }
 
     fn fault(&mut self, file: &Path, mark: Mark, message: &str, hint: &str) {
-        Spot { file, name: self.rule }.error(self.findings, TEST_FORM, message, mark).hint(hint);
+        Spot { file, name: self.rule, enabled: true }
+            .error(self.findings, TEST_FORM, message, mark)
+            .hint(hint);
     }
 }
 

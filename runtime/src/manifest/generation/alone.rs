@@ -78,6 +78,7 @@ impl Book {
                     precedence: 1,
                     scope: Scope::default(),
                     parameters: BTreeMap::new(),
+                    idle: false,
                 };
                 sheets.push(Sheet { rule, foreign: true, enabled: located.raw.enabled });
             }
@@ -105,6 +106,7 @@ impl Book {
         let surroundings = Surroundings {
             connectors: &[],
             classes: &BTreeMap::new(),
+            taken: &BTreeMap::new(),
             thresholds: &BTreeMap::new(),
             admission,
             limits,
@@ -116,7 +118,7 @@ impl Book {
                 rule.parameters = asked.map(|name| (name.clone(), String::new())).collect();
             }
             let contract = module::contract(&rule, &module, &mut findings)?;
-            if rule.draft.direction == Direction::Outbound {
+            if rule.draft.direction == Direction::Outbound && !rule.idle {
                 super::paths(&rule, &contract, &mut findings);
             }
             let rule = engine_rule(&rule, OnDelete::Keep, contract, &module);
@@ -148,6 +150,11 @@ impl Sheet {
 
     pub fn module(&self) -> &ModuleSource {
         &self.rule.draft.module
+    }
+
+    /// The configuration of its module, as JSON.
+    pub fn config(&self) -> &str {
+        &self.rule.draft.config
     }
 
     pub fn cases(&self) -> &Arc<[Case]> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kakehi_engine::flow::{Contribution, Fingerprint, Flow, Kept, RuleContribution};
 use kakehi_engine::object::{Anchor, ReferenceKey};
 use kakehi_engine::problem::{Problem, ProblemKind};
-use kakehi_engine::rule::{Direction, LinkType, Revision, RuleSet, RuleTag, RulesRecord};
+use kakehi_engine::rule::{Direction, LinkType, Revision, Rule, RuleSet, RuleTag, RulesRecord};
 use kakehi_engine::scope::{Clause, Operator, Scope};
 use kakehi_engine::time::Timestamp;
 use kakehi_engine::view::{LinkedObject, Phase, Resolved};
@@ -170,7 +170,7 @@ fn g12_changed_rules_queue_what_they_are_about_and_what_has_a_problem() {
             }]],
         };
         rules.rules.insert(0, inbound);
-        rules
+        RuleSet::new(rules.connectors, rules.rules, rules.compat, rules.grace_seconds)
     };
     let adopt = |before: &RuleSet, after: &RuleSet| {
         let (before, record) = (RulesRecord::of(before, NOW), RulesRecord::of(after, NOW));
@@ -195,6 +195,46 @@ fn g12_changed_rules_queue_what_they_are_about_and_what_has_a_problem() {
     let problems = vec![(Phase::Inbound, 3, vec![problem])];
     store.commit(&Outcome { problems, ..Outcome::default() }).unwrap();
     assert_eq!(adopt(&rules("b@x"), &rules("nobody")), (vec![CsId(3)], vec![]));
+}
+
+#[test]
+fn members_of_a_group_that_a_scope_asks_for_are_seen_and_queued_when_they_change() {
+    let home = Home::new();
+    let store = home.store();
+    stage(store, vec![user("a", "a@x"), user("b", "b@x"), group("g", &["cn=A,dc=x"])]);
+    let mut rules = target::rules();
+    let asking = Scope {
+        groups: vec![vec![Clause {
+            attribute: "dn".into(),
+            operator: Operator::IsMemberOf,
+            value: "cn=G, dc=x".into(),
+            case_sensitive: false,
+        }]],
+    };
+    rules.rules[0] = Rule {
+        direction: Direction::Inbound,
+        connector: ldap(),
+        scope: asking.clone(),
+        ..rules.rules[0].clone()
+    };
+    let rules = RuleSet::new(rules.connectors, rules.rules, rules.compat, rules.grace_seconds);
+    let record = RulesRecord::of(&rules, NOW);
+    store.adopt_rules(&record, &Revision::new(None, &record, &rules)).unwrap();
+    let members = || -> Vec<bool> {
+        let view = store.view().unwrap();
+        let objects = view.cs_objects(&[CsId(1), CsId(2)]);
+        objects.iter().map(|object| asking.holds(&object.attributes)).collect()
+    };
+    assert_eq!(members(), [true, false]);
+    drain(store);
+    stage(store, vec![group("g", &["CN=a,DC=x", "CN=b,DC=x"])]);
+    assert_eq!((members(), queued(store).0), (vec![true, true], vec![CsId(2), CsId(3)]));
+    drain(store);
+    stage(store, vec![group("g", &["CN=b,DC=x"])]);
+    assert_eq!((members(), queued(store).0), (vec![false, true], vec![CsId(1), CsId(3)]));
+    drain(store);
+    stage(store, vec![Change::Delete { anchor: Anchor(b"g".to_vec()) }]);
+    assert_eq!((members(), queued(store).0), (vec![false, false], vec![CsId(2)]));
 }
 
 #[test]

@@ -50,13 +50,7 @@ pub(super) fn rules() -> RuleSet {
             config_sha256: String::new(),
         },
     };
-    RuleSet {
-        digest: RulesetDigest("rules".into()),
-        connectors: vec![connector],
-        rules: vec![rule],
-        compat: Compat::default(),
-        grace_seconds: BTreeMap::new(),
-    }
+    RuleSet::new(vec![connector], vec![rule], Compat::default(), BTreeMap::new())
 }
 
 pub(super) fn remote(id: &str, attributes: AttributeMap) -> RemoteObject {

@@ -5,8 +5,11 @@
 //! as `{"b64":"..."}`, references as `{"ref":"..."}`.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -76,6 +79,27 @@ pub(super) fn decode_changes(body: &str) -> Result<Vec<AttributeChange>> {
         replace: row.replace.map(Values::back),
     };
     Ok(rows.into_iter().map(back).collect())
+}
+
+/// Names that a thread keeps for the next body; more than any installation has.
+const SHARED_NAMES_MAX: usize = 4096;
+
+thread_local! {
+    static NAMES: RefCell<HashSet<Arc<str>>> = RefCell::default();
+}
+
+/// A name as every body has it: the same few names come again in each.
+fn shared(name: &str) -> Arc<str> {
+    NAMES.with_borrow_mut(|names| match names.get(name) {
+        Some(known) => Arc::clone(known),
+        None => {
+            let new: Arc<str> = name.into();
+            if names.len() < SHARED_NAMES_MAX {
+                names.insert(Arc::clone(&new));
+            }
+            new
+        }
+    })
 }
 
 fn encode(body: &impl Serialize) -> String {
@@ -258,7 +282,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ByName<T> {
     ) -> std::result::Result<Self::Value, A::Error> {
         let mut read = vec![];
         while let Some((name, value)) = map.next_entry::<Name<'de>, T>()? {
-            read.push((name.0.as_ref().into(), value));
+            read.push((shared(&name.0).into(), value));
         }
         Ok(read)
     }
@@ -306,7 +330,7 @@ impl<'de> Deserialize<'de> for ReadMvBody {
         let rows = deserializer.deserialize_map(ByName(PhantomData::<MvRow<'de>>))?;
         let back = |(name, row): (AttributeName, MvRow<'_>)| {
             let winner = Winner {
-                rule: RuleTag(row.rule.as_ref().into()),
+                rule: RuleTag(shared(&row.rule)),
                 source: CsId(row.source),
                 retained: row.retained,
             };
@@ -375,7 +399,7 @@ impl<'a> ContributionRow<'a> {
             (None, None) => Kept::Flows(back(self.flows.unwrap_or_default())?),
         };
         Ok(RuleContribution {
-            rule: RuleTag(self.rule.as_ref().into()),
+            rule: RuleTag(shared(&self.rule)),
             input: Fingerprint(input.to_be_bytes()),
             outcome,
         })
@@ -401,7 +425,7 @@ impl<'a> FlowRow<'a> {
             (None, Some(Nothing::Keep)) => Contribution::Keep,
             (None, None) => return Err(Failure::damaged("contributions", "a flow of nothing")),
         };
-        Ok(Flow { attribute: self.to.as_ref().into(), contribution })
+        Ok(Flow { attribute: shared(&self.to).into(), contribution })
     }
 }
 

@@ -3,38 +3,58 @@
 use std::collections::BTreeSet;
 
 use kakehi_engine::connector_space::{CsId, MvId};
-use kakehi_engine::object::{Anchor, dn_key};
+use kakehi_engine::object::{Anchor, Value, dn_key};
 use rusqlite::OptionalExtension;
 
 use super::failure::Result;
-use super::{Db, body, codes, export, object, records, view};
+use super::{Db, body, codes, export, keys, object, reading, records, view};
 use crate::store::{Explained, ObjectLabel};
 
 /// How many answers are enough: whoever gets so many has to ask more exactly.
 const EXPLAINED_MAX: usize = 100;
 
-/// Attributes of the metaverse that name people, groups and devices.
-const NAMING: [&str; 7] = [
+/// Attributes that name people, groups and devices, in the metaverse and in directories.
+const NAMING: [&str; 14] = [
     "accountName",
+    "cn",
     "displayName",
     "employeeNumber",
+    "externalId",
     "mail",
+    "mailNickname",
+    "name",
+    "proxyAddresses",
+    "sAMAccountName",
     "sourceAnchor",
     "uid",
+    "userName",
     "userPrincipalName",
 ];
 
 /// See [`Store::explain`](crate::store::Store::explain).
 pub(super) fn explain(db: &Db, text: &str) -> Result<Vec<Explained>> {
-    let (mut mvs, mut lone) = (BTreeSet::new(), BTreeSet::new());
-    for id in by_name_or_anchor(db, text)? {
+    let mut mvs = BTreeSet::new();
+    let mut ids = by_name_or_anchor(db, text)?;
+    // What stands in an index costs a look-up; each further step is only made where those before
+    // found nothing.
+    if ids.is_empty() {
+        (mvs, ids) = by_key(db, text)?;
+    }
+    if ids.is_empty() && mvs.is_empty() {
+        mvs = by_value(db, text)?;
+    }
+    if ids.is_empty() && mvs.is_empty() {
+        ids = by_value_of_object(db, text)?;
+    }
+    if ids.is_empty() && mvs.is_empty() {
+        mvs.extend(by_number(db, text)?);
+    }
+    let mut lone = BTreeSet::new();
+    for id in ids {
         match object::linked_to(db, id)? {
             Some(mv) => mvs.insert(mv),
             None => lone.insert(id),
         };
-    }
-    if mvs.is_empty() && lone.is_empty() {
-        mvs = by_value(db, text)?;
     }
     let mut found = vec![];
     for mv in mvs.into_iter().take(EXPLAINED_MAX) {
@@ -142,26 +162,134 @@ fn anchors(text: &str) -> Vec<Vec<u8>> {
     anchors
 }
 
-/// Metaverse objects one of whose naming attributes has this value. Reads all of them: the last
-/// resort.
-fn by_value(db: &Db, text: &str) -> Result<BTreeSet<i64>> {
-    let wanted = text.to_lowercase();
-    let quoted = serde_json::Value::from(text).to_string().to_lowercase();
-    let mut statement =
-        db.sql.prepare_cached("SELECT id, body FROM mv WHERE instr(lower(body), ?1) > 0")?;
-    let mut rows = statement.query([quoted])?;
-    let mut found = BTreeSet::new();
-    while let (Some(row), true) = (rows.next()?, found.len() < EXPLAINED_MAX) {
-        let attributes = body::decode_mv(row.get_ref(1)?.as_str().map_err(object::column)?)?;
-        let named = NAMING.iter().filter_map(|name| attributes.get(*name)).any(|attribute| {
-            let texts = attribute.values.iter().filter_map(|value| value.as_text());
-            texts.into_iter().any(|value| value.to_lowercase() == wanted)
-        });
-        if named {
-            found.insert(row.get(0)?);
+/// Metaverse objects and objects with this value in an attribute that some rule joins by.
+fn by_key(db: &Db, text: &str) -> Result<(BTreeSet<i64>, BTreeSet<i64>)> {
+    let (mut mvs, mut objects) = (BTreeSet::new(), BTreeSet::new());
+    let folded = text.to_lowercase();
+    for (kind, scope) in reading::scopes(db)? {
+        let value = if scope.ends_with('=') { text } else { &folded };
+        let mut statement = db
+            .sql
+            .prepare_cached("SELECT id FROM key WHERE kind = ?1 AND scope = ?2 AND value = ?3")?;
+        let found = statement.query_map((kind, scope, value), |row| row.get(0))?;
+        let ids = found.collect::<rusqlite::Result<Vec<i64>>>()?;
+        match kind == keys::Kind::Join as i64 {
+            true => mvs.extend(ids),
+            false => objects.extend(ids),
         }
     }
+    Ok((mvs, objects))
+}
+
+/// The metaverse object with this number.
+fn by_number(db: &Db, text: &str) -> Result<Option<i64>> {
+    let Ok(id) = text.parse::<i64>() else { return Ok(None) };
+    Ok(view::mv_object(db, MvId(id))?.map(|object| object.id.0))
+}
+
+/// Metaverse objects one of whose naming attributes has this value. Reads all of them.
+fn by_value(db: &Db, text: &str) -> Result<BTreeSet<i64>> {
+    let wanted = text.to_lowercase();
+    let mut found = BTreeSet::new();
+    search(db, MV_BODIES, &quoted(text), &mut |id, body| {
+        let attributes = body::decode_mv(body)?;
+        let named = NAMING.iter().filter_map(|name| attributes.get(*name));
+        if named.into_iter().any(|attribute| is_among(&attribute.values, &wanted)) {
+            found.insert(id);
+        }
+        Ok(found.len() < EXPLAINED_MAX)
+    })?;
     Ok(found)
+}
+
+/// Objects of any connector that are called so, or have such a value. Reads all of them: the last
+/// resort.
+fn by_value_of_object(db: &Db, text: &str) -> Result<BTreeSet<i64>> {
+    let wanted = text.to_lowercase();
+    let mut found = BTreeSet::new();
+    if wanted.is_empty() {
+        return Ok(found);
+    }
+    search(db, OBJECT_BODIES, &quoted(text), &mut |id, body| {
+        let attributes = body::decode_attributes(body)?;
+        let named = NAMING.iter().filter_map(|name| attributes.get(*name));
+        if named.into_iter().any(|values| is_among(values, &wanted)) {
+            found.insert(id);
+        }
+        Ok(found.len() < EXPLAINED_MAX)
+    })?;
+    Ok(found)
+}
+
+/// Names of metaverse objects that begin like this text, which is in lower case; not all of very
+/// many.
+pub(super) fn names_beginning(db: &Db, text: &str, most: usize) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    let quoted = quoted(text);
+    let beginning = quoted.trim_end_matches('"');
+    search(db, MV_BODIES, beginning, &mut |_, body| {
+        let attributes = body::decode_mv(body)?;
+        for attribute in NAMING.iter().filter_map(|name| attributes.get(*name)) {
+            let texts = attribute.values.iter().filter_map(Value::as_text);
+            let near = texts.filter(|value| value.to_lowercase().starts_with(text));
+            found.extend(near.map(std::borrow::Cow::into_owned));
+        }
+        Ok(found.len() < most)
+    })?;
+    Ok(found)
+}
+
+/// Names of metaverse objects that hold this text, which is in lower case.
+pub(super) fn names_holding(db: &Db, text: &str, limit: usize) -> Result<Vec<String>> {
+    let mut found = vec![];
+    if text.is_empty() || limit == 0 {
+        return Ok(found);
+    }
+    let quoted = quoted(text);
+    let inner = quoted.trim_matches('"');
+    search(db, MV_BODIES, inner, &mut |_, body| {
+        let attributes = body::decode_mv(body)?;
+        for attribute in NAMING.iter().filter_map(|name| attributes.get(*name)) {
+            let texts = attribute.values.iter().filter_map(Value::as_text);
+            let holding = texts.into_iter().find(|value| value.to_lowercase().contains(text));
+            if let Some(name) = holding {
+                found.push(name.into_owned());
+                break;
+            }
+        }
+        Ok(found.len() < limit)
+    })?;
+    Ok(found)
+}
+
+const MV_BODIES: &str = "SELECT id, body FROM mv WHERE instr(lower(body), ?1) > 0";
+const OBJECT_BODIES: &str = "SELECT id, body FROM object WHERE instr(lower(body), ?1) > 0";
+
+/// Passes rows by whose body holds a text, until `each` has enough.
+fn search(
+    db: &Db,
+    statement: &str,
+    text: &str,
+    each: &mut dyn FnMut(i64, &str) -> Result<bool>,
+) -> Result<()> {
+    let mut statement = db.sql.prepare_cached(statement)?;
+    let mut rows = statement.query([text])?;
+    while let Some(row) = rows.next()? {
+        if !each(row.get(0)?, row.get_ref(1)?.as_str().map_err(object::column)?)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A value as it stands in a body, in lower case as far as SQLite knows it.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string().to_ascii_lowercase()
+}
+
+fn is_among(values: &[Value], wanted: &str) -> bool {
+    let texts = values.iter().filter_map(Value::as_text);
+    texts.into_iter().any(|value| value.to_lowercase() == wanted)
 }
 
 #[cfg(test)]

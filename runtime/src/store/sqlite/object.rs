@@ -7,7 +7,7 @@ use kakehi_engine::rule::RuleTag;
 use rusqlite::{OptionalExtension, Row};
 
 use super::failure::{Failure, Result};
-use super::{Db, body, codes, references};
+use super::{Db, body, codes, references, watched};
 
 /// What is known of an object without reading its body.
 pub(super) struct Known {
@@ -40,7 +40,7 @@ pub(super) fn by_anchor(
 pub(super) fn load(db: &Db, id: CsId) -> Result<Option<CsObject>> {
     let mut statement = db.sql.prepare_cached(
         "SELECT connector, class, presence, anchor, dn, mv, link_rule, link_origin, deprovisioned, \
-         body, contributions FROM object WHERE id = ?1",
+         body, contributions, dn_key FROM object WHERE id = ?1",
     )?;
     let mut rows = statement.query([id.0])?;
     let Some(row) = rows.next()? else {
@@ -48,6 +48,9 @@ pub(super) fn load(db: &Db, id: CsId) -> Result<Option<CsObject>> {
     };
     let mut attributes = body::decode_attributes(row.get_ref(9)?.as_str().map_err(column)?)?;
     references::load_into(db, id.0, &mut attributes)?;
+    if let Some(key) = row.get_ref(11)?.as_str_or_null().map_err(column)? {
+        watched::load_into(db, row.get(0)?, key, &mut attributes)?;
+    }
     Ok(Some(CsObject {
         id,
         connector: db.names.connector(&db.sql, row.get(0)?)?,

@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kakehi_engine::object::ReferenceKey;
 use kakehi_engine::rule::{Direction, Revision, RuleMark, RuleTag, RulesRecord, RulesetDigest};
 use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Result;
-use super::{Db, sift};
+use super::{Db, sift, watched};
 use crate::store::Requeued;
 
 /// See [`Store::rules_record`](crate::store::Store::rules_record).
@@ -28,6 +29,8 @@ pub(super) fn adopt(db: &Db, record: &RulesRecord, revision: &Revision<'_>) -> R
     db.sql
         .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('rules', ?1)")?
         .execute([text])?;
+    // Whoever is looked through is to be seen with the groups of the newer scopes.
+    watched::set(db, &record.watched)?;
     sift::queue(db, revision)
 }
 
@@ -39,6 +42,7 @@ struct Stored {
     sources: Vec<String>,
     targets: BTreeMap<String, String>,
     indexes: BTreeMap<String, String>,
+    watched: BTreeSet<String>,
     rules: BTreeMap<String, StoredRule>,
 }
 
@@ -63,7 +67,7 @@ struct StoredRule {
 
 impl From<&RulesRecord> for Stored {
     fn from(record: &RulesRecord) -> Self {
-        let RulesRecord { digest, compat, sources, targets, indexes, rules } = record;
+        let RulesRecord { digest, compat, sources, targets, indexes, watched, rules } = record;
         let pair = |(name, digest): (&dyn ToString, &String)| (name.to_string(), digest.clone());
         Self {
             digest: digest.0.clone(),
@@ -71,6 +75,7 @@ impl From<&RulesRecord> for Stored {
             sources: sources.iter().map(ToString::to_string).collect(),
             targets: targets.iter().map(|(name, digest)| pair((name, digest))).collect(),
             indexes: indexes.iter().map(|(name, digest)| pair((name, digest))).collect(),
+            watched: watched.iter().map(ToString::to_string).collect(),
             rules: rules.iter().map(|(tag, mark)| (tag.to_string(), mark.into())).collect(),
         }
     }
@@ -100,7 +105,7 @@ impl From<&RuleMark> for StoredRule {
 
 impl From<Stored> for RulesRecord {
     fn from(stored: Stored) -> Self {
-        let Stored { digest, compat, sources, targets, indexes, rules } = stored;
+        let Stored { digest, compat, sources, targets, indexes, watched, rules } = stored;
         let rule = |(tag, rule): (String, StoredRule)| (RuleTag(tag.into()), rule.into());
         Self {
             digest: RulesetDigest(digest),
@@ -108,6 +113,7 @@ impl From<Stored> for RulesRecord {
             sources: sources.into_iter().map(Into::into).collect(),
             targets: targets.into_iter().map(|(name, digest)| (name.into(), digest)).collect(),
             indexes: indexes.into_iter().map(|(name, digest)| (name.into(), digest)).collect(),
+            watched: watched.iter().filter_map(|key| ReferenceKey::parse(key)).collect(),
             rules: rules.into_iter().map(rule).collect(),
         }
     }

@@ -201,5 +201,11 @@ const VERSION_2: &str = "
 CREATE TABLE resolve_queue (mv INTEGER PRIMARY KEY) STRICT;
 -- Since when nothing keeps an object that lives on.
 ALTER TABLE mv ADD COLUMN orphaned INTEGER;
+-- Groups by whose members some scope goes.
+CREATE TABLE watched (
+  connector INTEGER NOT NULL,
+  dn_key TEXT NOT NULL,
+  PRIMARY KEY (connector, dn_key)
+) STRICT, WITHOUT ROWID;
 CREATE INDEX mv_orphaned ON mv (class, orphaned) WHERE orphaned IS NOT NULL;
 ";

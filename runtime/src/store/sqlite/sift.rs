@@ -7,7 +7,7 @@ use kakehi_engine::rule::{Need, Revision};
 use kakehi_engine::time::Timestamp;
 
 use super::failure::Result;
-use super::{Db, body, codes, object, references, view};
+use super::{Db, body, codes, object, references, view, watched};
 use crate::store::Requeued;
 
 pub(super) fn queue(db: &Db, revision: &Revision<'_>) -> Result<Requeued> {
@@ -96,7 +96,7 @@ fn sources(
 ) -> Result<()> {
     let Some(number) = db.names.connector_id(&db.sql, connector)? else { return Ok(()) };
     let mut statement = db.sql.prepare_cached(
-        "SELECT id, mv, link_rule, link_origin, contributions, body, dn FROM object \
+        "SELECT id, mv, link_rule, link_origin, contributions, body, dn, dn_key FROM object \
          WHERE connector = ?1 AND class = (SELECT id FROM class WHERE name = ?2) \
            AND partition IS NOT NULL AND presence = ?3",
     )?;
@@ -107,6 +107,9 @@ fn sources(
         if attributes {
             read = body::decode_attributes(row.get_ref(5)?.as_str().map_err(object::column)?)?;
             references::load_into(db, id, &mut read)?;
+            if let Some(key) = row.get_ref(7)?.as_str_or_null().map_err(object::column)? {
+                watched::load_into(db, number, key, &mut read)?;
+            }
         }
         let found = CsObject {
             id: CsId(id),

@@ -1,18 +1,19 @@
 //! Import: batches of a source flow in and become rows; what did not change costs a digest and a
 //! look-up and nothing else (PF-12). The state that covers a batch is stored with it (L-02).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kakehi_engine::connector_space::CsId;
 use kakehi_engine::fingerprint::fingerprint;
 use kakehi_engine::object::{Anchor, AttributeMap, AttributeName, ConnectorName, Value, dn_key};
 use kakehi_engine::problem::ProblemKind;
+use kakehi_engine::scope::MEMBERSHIPS;
 use rusqlite::OptionalExtension;
 
 use super::failure::{Failure, Result};
 use super::ids::{self, Ids};
 use super::object::{self, Known};
-use super::{Db, body, codes, references};
+use super::{Db, body, codes, references, watched};
 use crate::edge::{Batch, Change, Entry, Partial, SourceState};
 use crate::store::{ShrinkLimit, Staged};
 
@@ -163,12 +164,14 @@ impl<'a> Staging<'a> {
             references::insert(db, id, self.connector, &attribute, &key, dn.as_deref())?;
         }
         object::queue(db, self.connector, id)?;
+        watched::queue_changed(db, self.connector, CsId(id), &BTreeSet::new())?;
         self.staged.changed += 1;
         Ok(id)
     }
 
     fn replace(&mut self, known: &Known, entry: &Entry, mark: &[u8]) -> Result<i64> {
         let (db, id) = (self.db, known.id);
+        let members = watched::members(db, CsId(id))?;
         let key = key_of(&entry.dn, &entry.anchor);
         let old_key: Option<String> = db
             .sql
@@ -200,6 +203,7 @@ impl<'a> Staging<'a> {
         let wanted = references::of_source(&entry.attributes);
         references::replace(db, id, self.connector, &wanted)?;
         object::queue(db, self.connector, id)?;
+        watched::queue_changed(db, self.connector, CsId(id), &members)?;
         self.staged.changed += 1;
         Ok(id)
     }
@@ -218,6 +222,7 @@ impl<'a> Staging<'a> {
             class: object.class,
             attributes: object.attributes,
         };
+        entry.attributes.remove(MEMBERSHIPS);
         apply(partial, &mut entry.attributes);
         self.put(&entry)
     }
@@ -253,14 +258,21 @@ impl<'a> Staging<'a> {
             .prepare_cached("SELECT mv IS NULL AND contributions = '[]' FROM object WHERE id = ?1")?
             .query_row([id], |row| row.get(0))?;
         self.staged.deleted += 1;
-        if idle { object::forget(self.db, id) } else { self.set_presence(id, codes::DELETED) }
+        if !idle {
+            return self.set_presence(id, codes::DELETED);
+        }
+        let members = watched::members(self.db, CsId(id))?;
+        object::forget(self.db, id)?;
+        watched::queue_changed(self.db, self.connector, CsId(id), &members)
     }
 
     fn set_presence(&self, id: i64, presence: i64) -> Result<()> {
+        let members = watched::members(self.db, CsId(id))?;
         self.db
             .sql
             .prepare_cached("UPDATE object SET presence = ?2 WHERE id = ?1")?
             .execute((id, presence))?;
+        watched::queue_changed(self.db, self.connector, CsId(id), &members)?;
         object::queue(self.db, self.connector, id)
     }
 
@@ -393,12 +405,12 @@ fn apply(partial: &Partial, attributes: &mut AttributeMap) {
     }
     for (name, removed) in &partial.remove {
         let Some(values) = attributes.get_mut(name) else { continue };
-        let removed: std::collections::BTreeSet<_> = removed.iter().map(identity).collect();
+        let removed: BTreeSet<_> = removed.iter().map(identity).collect();
         values.retain(|value| !removed.contains(&identity(value)));
     }
     for (name, added) in &partial.add {
         let values = attributes.entry(name.clone()).or_default();
-        let known: std::collections::BTreeSet<_> = values.iter().map(identity).collect();
+        let known: BTreeSet<_> = values.iter().map(identity).collect();
         let new: Vec<_> =
             added.iter().filter(|value| !known.contains(&identity(value))).cloned().collect();
         values.extend(new);
