@@ -2,7 +2,8 @@
 //!
 //! What flows in: `config: {compare?, flows: [{to, expr | from | value}]}` once, then one object
 //! after the other. What flows out: a contract taken from the parsed expressions, then one flow per
-//! entry of the list, in its order. The runtime holds this crate as WASM bytes; no other crate links it.
+//! entry of the list, in its order. The runtime holds this crate as WASM bytes; no other crate
+//! links it.
 //!
 //! Source: rules.md 4, provisioning.md 4 and R26 to R30.
 
