@@ -264,6 +264,8 @@ fn io(action: &'static str, path: &Path, source: std::io::Error) -> StoreError {
 mod tests {
     use std::collections::BTreeMap;
 
+    use kakehi_engine::time::Timestamp;
+
     use super::*;
     use crate::edge::{Batch, Change, Entry};
     use crate::store::{ShrinkLimit, Store};
@@ -353,6 +355,24 @@ mod tests {
         assert!(newer(SqliteStore::open_read_only(home.path())));
         let copy = tempfile::tempdir().unwrap();
         assert!(newer(SqliteStore::snapshot(home.path(), copy.path())));
+    }
+
+    #[test]
+    fn an_older_state_is_brought_up_to_date_by_its_writer_and_left_alone_by_readers() {
+        let home = tempfile::tempdir().unwrap();
+        let sql = Connection::open(home.path().join(DATABASE)).unwrap();
+        schema::make_version_1(&sql).unwrap();
+        drop(sql);
+        let before = files(home.path());
+        let reader = SqliteStore::open_read_only(home.path()).unwrap();
+        assert_eq!(reader.staging().unwrap(), None, "it has all tables");
+        drop(reader);
+        assert!(before == files(home.path()), "reading left traces");
+        let writer = SqliteStore::open(home.path()).unwrap();
+        add_one(&writer, "a");
+        drop(writer);
+        let reader = SqliteStore::open_read_only(home.path()).unwrap();
+        assert_eq!((count(&reader), reader.decisions(Timestamp(0)).unwrap()), (1, vec![]));
     }
 
     #[test]

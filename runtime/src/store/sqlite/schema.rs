@@ -32,6 +32,13 @@ pub(super) fn migrate(sql: &Connection) -> Result<()> {
     Ok(())
 }
 
+/// The tables as the first version left them.
+#[cfg(test)]
+pub(super) fn make_version_1(sql: &Connection) -> rusqlite::Result<()> {
+    sql.execute_batch(VERSION_1)?;
+    sql.pragma_update(None, "user_version", 1)
+}
+
 /// Ids are written by us from counters in `meta`, so they are never used again. Instants are
 /// milliseconds since 1970. Codes are those of `codes.rs`; bodies are the JSON of `body.rs`.
 const VERSION_1: &str = "
