@@ -24,7 +24,7 @@ use kakehi_engine::scope::Scope;
 
 pub use self::expand::{GROUPS_FROM, PRECEDENCE_MAX};
 use self::files::Files;
-use self::raw::{FragmentRaw, KindRaw, ManifestRaw, OnMultipleMatchRaw};
+use self::raw::{FragmentRaw, KindRaw, ManifestRaw, OnMultipleMatchRaw, StringCompareRaw};
 use self::rule::RuleDraft;
 pub use self::rule::{BUILTINS, ModuleSource, Origin, RuleLimits};
 use crate::config::finding::{Finding, Findings};
@@ -84,6 +84,9 @@ pub fn load(files: &mut Files) -> Result<(Manifest, Vec<Finding>), Vec<Finding>>
     let connectors = expand::connectors(&raw, &mut findings);
     let mut rules = expand::rules(&raw, &located, &connectors, &mut findings);
     rules.sort_by_key(|rule| (rule.draft.direction, rule.precedence, rule.order));
+    if raw.compat.string_compare == StringCompareRaw::Text {
+        rules.iter_mut().for_each(|rule| rule.draft.compare_as_text());
+    }
     check::types(&raw, &rules, &mut findings);
     let compat = Compat {
         multiple_match_provisions: raw.compat.on_multiple_match == OnMultipleMatchRaw::Provision,

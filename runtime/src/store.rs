@@ -259,8 +259,8 @@ pub trait Store: Send + Sync + Reading {
         record: &RulesRecord,
         revision: &Revision<'_>,
     ) -> Result<Requeued, StoreError>;
-    /// Queues the metaverse objects that nothing has kept since `until`, of one type, to be resolved
-    /// anew.
+    /// Queues the metaverse objects that nothing has kept since `until`, of one type, to be
+    /// resolved anew.
     fn queue_orphans(&self, class: &ClassName, until: Timestamp) -> Result<(), StoreError>;
     /// The next metaverse objects that are to be resolved anew, by id; at most `limit`.
     fn queued_resolve(&self, limit: usize) -> Result<Vec<MvId>, StoreError>;

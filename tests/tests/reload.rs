@@ -233,11 +233,12 @@ fn k0513_rules_that_change_too_much_wait_for_their_plan_to_be_applied() {
     assert_eq!(daemon.stop(), Some(0));
     let daemon = Daemon::start(&product);
     assert_eq!((active(&product), server.titles()), (1, vec!["v1".to_owned(); 9]));
+    let file = product.path("plan.json").display().to_string();
     // What the service would do, and what the files would.
     assert_eq!(product.run(&["plan", "--detailed-exitcode"]).code, 0);
-    let plan = product.run(&["plan", "--candidate", "--detailed-exitcode", "-o", "plan.json"]);
+    let plan = product.run(&["plan", "--candidate", "--detailed-exitcode", "-o", &file]);
     assert_eq!(plan.code, 3, "{plan}");
-    let applied = product.run(&["apply", "plan.json"]);
+    let applied = product.run(&["apply", &file]);
     assert_eq!(applied.code, 0, "{applied}");
     assert_eq!((active(&product), server.titles()), (2, vec!["v2".to_owned(); 9]));
     assert_eq!(daemon.stop(), Some(0));
@@ -247,10 +248,10 @@ fn k0513_rules_that_change_too_much_wait_for_their_plan_to_be_applied() {
     assert!(status(&product).contains("more than the 5"), "{}", status(&product));
     assert_eq!((active(&product), server.titles()), (2, vec!["v2".to_owned(); 9]));
     // A plan that was made before something else changed is stale, and releases nothing.
-    let plan = product.run(&["plan", "--candidate", "-o", "plan.json"]);
+    let plan = product.run(&["plan", "--candidate", "-o", &file]);
     assert_eq!(plan.code, 0, "{plan}");
     product.write("hr.ldif", &people(8));
-    let stale = product.run(&["apply", "plan.json"]);
+    let stale = product.run(&["apply", &file]);
     assert_eq!(stale.code, 5, "{stale}");
     assert!(server.titles().iter().all(|title| title == "v2"), "{:?}", server.titles());
     assert_eq!(daemon.stop(), Some(0));

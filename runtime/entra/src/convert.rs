@@ -250,10 +250,10 @@ fn scope(rule: &Rule, parameters: &mut BTreeSet<String>, findings: &mut Vec<Find
                 format!("unknown operator `{operator}` on `{}`", clause.attribute),
                 "write the clause with another operator and set `enabled: true`",
             );
-        } else if operator.ends_with("MEMBEROF") {
+        } else if operator.ends_with("MEMBEROF") && rule.direction == Direction::Outbound {
             disable(
-                format!("the operator `{operator}` on `{}` is not evaluated yet", clause.attribute),
-                "test an attribute such as `memberOf` by ISIN, and set `enabled: true`",
+                format!("the operator `{operator}` asks for a group of a directory"),
+                "let an inbound rule set an attribute, test that, and set `enabled: true`",
             );
         }
         let mask = operator.starts_with("ISBIT") && !clause.value.contains('%');

@@ -109,8 +109,8 @@ pub(super) struct RuleRaw {
     pub direction: DirectionRaw,
     /// Object type that is read: of the connector (inbound) or of the metaverse (outbound).
     pub from: At<String>,
-    /// Object type that is written: of the metaverse (inbound, `*` for any that is joined) or of the
-    /// connector (outbound).
+    /// Object type that is written: of the metaverse (inbound, `*` for any that is joined) or of
+    /// the connector (outbound).
     pub to: At<String>,
     pub link: LinkRaw,
     /// Groups of clauses: one group must hold, and in it every clause.
@@ -302,11 +302,14 @@ pub(super) enum OnMultipleMatchRaw {
     Provision,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum StringCompareRaw {
+    /// Case counts.
     #[default]
     Binary,
+    /// It does not.
+    Text,
 }
 
 fn enabled() -> bool {

@@ -181,6 +181,22 @@ impl RuleDraft {
     }
 }
 
+// === impl RuleDraft: what the whole manifest says ===
+
+impl RuleDraft {
+    /// Lets expressions compare texts without regard to case, unless the rule says how itself.
+    pub fn compare_as_text(&mut self) {
+        let declarative = ModuleSource::Builtin(BUILTINS[0].to_owned());
+        let config = serde_json::from_str(&self.config);
+        if let (true, Ok(serde_json::Value::Object(mut config))) =
+            (self.module == declarative, config)
+        {
+            config.entry("compare").or_insert_with(|| "text".into());
+            self.config = serde_json::Value::Object(config).to_string();
+        }
+    }
+}
+
 pub(super) fn direction(raw: DirectionRaw) -> Direction {
     match raw {
         DirectionRaw::Inbound => Direction::Inbound,

@@ -1,6 +1,6 @@
-//! `bench change`: what one change costs beside evaluating everything. In: how many users, how large
-//! one group. Out: a table of the product's own stages and counters, ratios within the run; an error
-//! if a count was wrong.
+//! `bench change`: what one change costs beside evaluating everything. In: how many users, how
+//! large one group. Out: a table of the product's own stages and counters, ratios within the run;
+//! an error if a count was wrong.
 //!
 //! The same is done with a tenth of the users, since a change must not cost more where more people
 //! are who did not change.

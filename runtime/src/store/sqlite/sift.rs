@@ -1,5 +1,5 @@
-//! What newer rules ask for: a revision flows in, rows are looked through without asking a rule, and
-//! what has to be done again flows onto the queues (provisioning.md 11.9).
+//! What newer rules ask for: a revision flows in, rows are looked through without asking a rule,
+//! and what has to be done again flows onto the queues (provisioning.md 11.9).
 
 use kakehi_engine::connector_space::{CsId, CsObject, MvId, Presence};
 use kakehi_engine::object::{AttributeMap, ClassName, ConnectorName};

@@ -1,5 +1,5 @@
-//! Groups by whose members scopes go (ISMEMBEROF): who is a member flows to whoever loads an object,
-//! who joined or left flows onto the queue.
+//! Groups by whose members scopes go (ISMEMBEROF): who is a member flows to whoever loads an
+//! object, who joined or left flows onto the queue.
 
 use std::collections::BTreeSet;
 

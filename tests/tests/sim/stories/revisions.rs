@@ -108,8 +108,9 @@ fn check(act: impl FnOnce(&mut Stage), calls: &[&str], resolved: u64) -> Stage {
 fn change(tag: &'static str, change: impl Fn(Sketch) -> Sketch) -> impl FnOnce(&mut Stage) {
     move |stage: &mut Stage| {
         stage.change_rules(|sketches| {
-            let place = sketches.iter().position(|sketch| &*sketch.rule.tag.0 == tag).unwrap();
-            sketches[place] = change(sketches[place].clone());
+            for sketch in sketches.iter_mut().filter(|sketch| &*sketch.rule.tag.0 == tag) {
+                *sketch = change(sketch.clone());
+            }
         });
     }
 }
