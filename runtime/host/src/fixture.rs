@@ -185,7 +185,7 @@ pub(crate) fn object<'a>(
 }
 
 /// Asks a module about one object per class; the `dn` of each is the class with its position.
-pub(crate) fn ask(module: LoadedModule, classes: &[&str]) -> Vec<RuleOutcome> {
+pub(crate) fn ask(module: impl Into<Arc<LoadedModule>>, classes: &[&str]) -> Vec<RuleOutcome> {
     let dn = AttributeName::from("dn");
     let values: Vec<_> = classes
         .iter()
@@ -195,5 +195,5 @@ pub(crate) fn ask(module: LoadedModule, classes: &[&str]) -> Vec<RuleOutcome> {
     let inputs: Vec<_> =
         classes.iter().zip(&values).map(|(class, values)| object(class, &dn, values)).collect();
     let rule = rule(Direction::Inbound, &[("displayName", true)]);
-    Generation::new(vec![Arc::new(module)]).at(NOW).apply(RuleId(0), &rule, &inputs)
+    Generation::new(vec![module.into()]).at(NOW).apply(RuleId(0), &rule, &inputs)
 }

@@ -384,6 +384,23 @@ mod tests {
     }
 
     #[test]
+    fn p09_whatever_the_objects_are_the_number_of_workers_decides_nothing() {
+        let wat = abusing("", "", "(unreachable)");
+        let with = |workers| {
+            let options = Options { workers, batch_objects_max: 2, ..options() };
+            Arc::new(Host::new(options).unwrap().load(&spec(wat.as_bytes())).unwrap())
+        };
+        let (one, several) = (with(1), with(3));
+        for seed in 0..1000_u64 {
+            // The bits of the seed say who is abused; its rest, how many there are.
+            let class = |index: u64| if seed >> index & 1 == 1 { "abuse" } else { "user" };
+            let classes: Vec<&str> = (0..seed % 11).map(class).collect();
+            let (alone, together) = (ask(one.clone(), &classes), ask(several.clone(), &classes));
+            assert_eq!(alone, together, "seed {seed}");
+        }
+    }
+
+    #[test]
     fn a_log_flood_is_cut_counted_and_changes_nothing() {
         let seen = Arc::new(Mutex::new(vec![]));
         let sink = seen.clone();
