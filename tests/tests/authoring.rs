@@ -89,7 +89,7 @@ fn an_author_works_in_a_folder_without_any_installation() {
 }
 
 #[test]
-fn g14_an_installation_runs_the_cases_at_every_load_and_its_author_mends_them() {
+fn g14_p11_an_installation_runs_the_cases_at_every_load_and_its_author_mends_them() {
     let server = InProcess::start();
     let product = product(&server, "names/rule.yml");
     // G-10, G-13: a module without its hash is refused, with the command that mends it.

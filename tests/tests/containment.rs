@@ -1,7 +1,7 @@
 //! A rule that misbehaves is contained and named, and nothing of its objects changes (rules.md 6,
 //! 12).
 
-use kakehi_tests::installation::{LDIF_MANIFEST, ldif_config};
+use kakehi_tests::installation::{LDIF_MANIFEST, TOKEN, ldif_config};
 use kakehi_tests::product::{Answer, Product};
 use kakehi_tests::receiver::InProcess;
 use serde_json::Value as Json;
@@ -24,7 +24,7 @@ fn product(server: &InProcess, module: &str) -> Product {
     );
     let product = Product::new(&[
         ("config.yml", &ldif_config(&server.base_url())),
-        ("secret.yml", "credentials:\n  cloud-token: {value: secret}\n"),
+        ("secret.yml", &format!("credentials:\n  cloud-token: {{value: {TOKEN}}}\n")),
         ("manifest.yml", &format!("{LDIF_MANIFEST}{rule}")),
         ("rules/custom.wat", module),
         ("hr.ldif", &people("one")),
@@ -139,7 +139,7 @@ fn g04_a_module_that_imports_wasi_is_refused_by_name_before_anything_is_read() {
         );
         Product::new(&[
             ("config.yml", &ldif_config(&server.base_url())),
-            ("secret.yml", "credentials:\n  cloud-token: {value: secret}\n"),
+            ("secret.yml", &format!("credentials:\n  cloud-token: {{value: {TOKEN}}}\n")),
             ("manifest.yml", &format!("{LDIF_MANIFEST}{rule}")),
             ("rules/custom.wat", &foreign),
             ("hr.ldif", &people("one")),

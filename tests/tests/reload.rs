@@ -184,7 +184,7 @@ fn g11_what_is_refused_leaves_the_old_generation_at_work_and_says_why() {
 
 /// The rehearsal cannot see what only a new reading of the source shows.
 #[test]
-fn g11_a_rule_that_breaks_in_its_first_run_gives_way_to_the_generation_before() {
+fn g11_p08_a_rule_that_breaks_in_its_first_run_gives_way_to_the_generation_before() {
     let server = InProcess::start();
     let product = installation(&server, UNWATCHED, &titled("v1"), 60);
     let daemon = Daemon::start(&product);
@@ -219,7 +219,7 @@ fn g11_a_rule_that_breaks_in_its_first_run_gives_way_to_the_generation_before() 
 }
 
 #[test]
-fn k0513_rules_that_change_too_much_wait_for_their_plan_to_be_applied() {
+fn k0513_p03_rules_that_change_too_much_wait_for_their_plan_to_be_applied() {
     let server = InProcess::start();
     let product =
         installation(&server, "reload: {debounce: 100ms, max_changes: 5}", &titled("v1"), 9);

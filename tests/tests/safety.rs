@@ -2,7 +2,10 @@
 //! journal and the audit (provisioning.md 11.13, 11.14, 17.2).
 
 use kakehi_tests::daemon::{Daemon, until};
+use kakehi_tests::installation::{LDIF_MANIFEST, TOKEN, ldif_config};
 use kakehi_tests::office::Office;
+use kakehi_tests::product::Product;
+use kakehi_tests::receiver::InProcess;
 use serde_json::{Value as Json, json};
 
 /// Nothing but the limit that is meant.
@@ -371,4 +374,25 @@ fn a_plan_may_drift_as_far_as_allowed_and_what_was_not_reviewed_waits() {
     assert_eq!(titles, [json!("chief"), json!("clerk"), json!("clerk")]);
     office.deliver();
     assert_eq!(office.held("p01", "title"), json!("boss"));
+}
+
+#[test]
+fn r10_the_type_of_a_rule_s_metaverse_objects_must_not_change_while_there_are_any() {
+    let server = InProcess::start();
+    let product = Product::new(&[
+        ("config.yml", &ldif_config(&server.base_url())),
+        ("secret.yml", &format!("credentials:\n  cloud-token: {{value: {TOKEN}}}\n")),
+        ("manifest.yml", LDIF_MANIFEST),
+        ("hr.ldif", "dn: uid=a\nobjectClass: inetOrgPerson\nuid: a\ntitle: one\n"),
+    ]);
+    product.json(&["once", "--json"]);
+    let writes = server.writes();
+    product.write("manifest.yml", &LDIF_MANIFEST.replace(" person\n", " employee\n"));
+    let refused = product.run(&["once"]);
+    assert_eq!(refused.code, 5, "{refused}");
+    assert!(refused.stdout.contains("of the type `person`, which cannot become `employee`"));
+    assert_eq!(server.writes(), writes, "nothing is sent");
+    product.write("manifest.yml", LDIF_MANIFEST);
+    product.json(&["once", "--json"]);
+    assert_eq!(server.writes(), writes, "and nothing was lost");
 }

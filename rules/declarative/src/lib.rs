@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn r28_constants_keep_their_type() {
+    fn r27_r28_constants_keep_their_type() {
         let config = r#"{"flows": [
             {"to": "a", "value": "text"}, {"to": "b", "value": 7}, {"to": "c", "value": true},
             {"to": "d", "value": ["x", "y"]}

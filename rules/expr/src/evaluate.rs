@@ -490,7 +490,7 @@ mod tests {
         || CBool(InStr(DNComponent(CRef([dn]),1),"\\0ACNF:")>0), True, NULL)"#;
 
     #[test]
-    fn r43_cloud_filtered() {
+    fn r42_r43_cloud_filtered() {
         for (difference, expected) in [
             ("", "NULL"),
             ("isCriticalSystemObject=True", "True"),

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn r20_the_first_group_that_finds_exactly_one_object_decides() {
+    fn r19_r20_the_first_group_that_finds_exactly_one_object_decides() {
         let one = |id| Match::One(MvId(id));
         let several = Match::Several(vec![MvId(1), MvId(2)]);
         check_find(&[&["sid"]], &["sid=S1"], one(1));

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn r06_the_lowest_precedence_number_wins_and_null_falls_through() {
+    fn r06_p16_the_lowest_precedence_number_wins_and_null_falls_through() {
         use Contribution::{Block, Keep, None};
         check(&[v(&["a"]), v(&["b"])], Merge::Update, wins(&["a"], 0));
         check(&[None, v(&["b"])], Merge::Update, wins(&["b"], 1));

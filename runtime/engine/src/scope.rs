@@ -219,8 +219,37 @@ mod tests {
         }
     }
 
+    /// The groups of a scope as `name=value` clauses; an object with these attributes.
+    fn holds(groups: &[&[&str]], attributes: &[&str]) -> bool {
+        let clause = |text: &&str| {
+            let (attribute, value) = text.split_once('=').unwrap();
+            Clause {
+                attribute: attribute.into(),
+                operator: Operator::Equal,
+                value: value.into(),
+                case_sensitive: false,
+            }
+        };
+        let groups = groups.iter().map(|group| group.iter().map(clause).collect()).collect();
+        Scope { groups }.holds(&crate::testing::attributes(attributes))
+    }
+
     #[test]
-    fn values_are_compared_by_their_type() {
+    fn r12_r14_r15_every_clause_of_one_group_must_hold_and_one_group_is_enough() {
+        let groups: [&[&str]; 2] = [&["dept=IT", "site=Tokyo"], &["title=boss"]];
+        assert!(holds(&groups, &["dept=it", "site=tokyo"]));
+        assert!(holds(&groups, &["dept=HR", "title=boss"]));
+        assert!(!holds(&groups, &["dept=IT"]));
+        assert!(!holds(&groups, &["dept=IT", "site=Osaka"]));
+    }
+
+    #[test]
+    fn r16_an_empty_filter_means_every_object_of_the_type() {
+        assert!(holds(&[], &[]) && holds(&[], &["dept=IT"]));
+    }
+
+    #[test]
+    fn c5_values_are_compared_by_their_type() {
         use Operator::*;
         check(Equal, "TRUE", &[Value::Boolean(true)], true);
         check(NotEqual, "true", &[Value::Boolean(false)], true);

@@ -515,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn an_export_is_named_after_the_gravest_thing_it_does() {
+    fn p19_an_export_is_named_after_the_gravest_thing_it_does() {
         let flag = |flag| Contribution::Values(vec![Value::Boolean(flag)]);
         let named = || attributes(&["login=taro", "name=a"]);
         check_op(named(), &[("name", v(&["b"]))], Some(ExportOp::Update));

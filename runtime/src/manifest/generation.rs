@@ -566,7 +566,13 @@ mod tests {
               hint: give it the same `merge` under `writes` of both rules
         "#]],
         );
-        let off = clash.replace("merge: merge", "merge: merge, enabled: false");
+    }
+
+    #[test]
+    fn p15_a_flow_that_is_disabled_alone_is_as_if_it_were_not_there() {
+        let off = "  - {name: other, precedence: 7, connector: a, direction: inbound, from: user,
+     to: person, link: join, module: PINNED,
+     writes: {displayName: {merge: merge, enabled: false}}}\n";
         World::new().findings(&format!("{INBOUND}{off}"), &expect![""]);
     }
 

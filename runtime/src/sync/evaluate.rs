@@ -27,7 +27,9 @@ const PASSES_MAX: u64 = 50;
 pub(crate) fn evaluate(parts: &Parts<'_>, report: &mut Report) -> Result<(), StoreError> {
     let meter = Meter::start();
     let store = &*parts.store;
-    adopt(parts, report)?;
+    if !adopt(parts, report)? {
+        return Ok(());
+    }
     orphans(parts, report)?;
     let asked = parts.modules.at(report.started);
     let modules = Costed::new(&asked);
@@ -46,15 +48,31 @@ pub(crate) fn evaluate(parts: &Parts<'_>, report: &mut Report) -> Result<(), Sto
     Ok(())
 }
 
-/// Queues what other rules ask for than those of the last time.
-fn adopt(parts: &Parts<'_>, report: &mut Report) -> Result<(), StoreError> {
+/// Queues what other rules ask for than those of the last time. Gives whether they can be taken.
+fn adopt(parts: &Parts<'_>, report: &mut Report) -> Result<bool, StoreError> {
     let record = RulesRecord::of(&parts.rules, report.started);
     let before = parts.store.rules_record()?;
-    if before.as_ref() != Some(&record) {
-        let revision = Revision::new(before.as_ref(), &record, &parts.rules);
-        report.sifted += parts.store.adopt_rules(&record, &revision)?.sifted;
+    if before.as_ref() == Some(&record) {
+        return Ok(true);
     }
-    Ok(())
+    if let Some(before) = &before {
+        for (tag, old, new) in before.retyped(&record) {
+            let counts = parts.store.link_counts()?;
+            let of_rule = counts.iter().filter(|count| count.rule == *tag);
+            let links: u64 = of_rule.map(|count| count.links).sum();
+            if links > 0 {
+                let text = format!(
+                    "rule `{tag}` made {links} links to metaverse objects of the type `{old}`, \
+                     which cannot become `{new}`; give a rule for the other type another `tag`"
+                );
+                report.note(Status::RuleBroken, text);
+                return Ok(false);
+            }
+        }
+    }
+    let revision = Revision::new(before.as_ref(), &record, &parts.rules);
+    report.sifted += parts.store.adopt_rules(&record, &revision)?.sifted;
+    Ok(true)
 }
 
 /// Queues metaverse objects whose grace is over: nothing else would make anybody look at them.

@@ -118,8 +118,8 @@ fn removals_never_exceed_the_limits() {
 }
 
 #[test]
-fn a_dry_run_equals_the_run() {
-    check("a_dry_run_equals_the_run", |history| {
+fn p02_a_dry_run_equals_the_run() {
+    check("p02_a_dry_run_equals_the_run", |history| {
         let mut life = Life::new(history, &PLAIN);
         for step in &history.steps {
             if *step == Step::Sync {

@@ -92,6 +92,23 @@ impl RulesRecord {
     }
 }
 
+// === impl RulesRecord: what must not change ===
+
+impl RulesRecord {
+    /// Inbound rules that are about another type of metaverse object in `next`: their tags, the
+    /// types before and after (R10).
+    pub fn retyped<'a>(
+        &'a self,
+        next: &'a Self,
+    ) -> impl Iterator<Item = (&'a RuleTag, &'a ClassName, &'a ClassName)> {
+        self.rules.iter().filter_map(|(tag, old)| {
+            let new = next.rules.get(tag)?;
+            let inbound = old.direction == Direction::Inbound && new.direction == old.direction;
+            (inbound && old.mv_class != new.mv_class).then_some((tag, &old.mv_class, &new.mv_class))
+        })
+    }
+}
+
 // === impl RuleMark ===
 
 impl RuleMark {

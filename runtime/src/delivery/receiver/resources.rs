@@ -1,7 +1,7 @@
 //! The receiver's objects: parsed requests flow in, changed objects and SCIM answers flow out
 //! (RFC 7643 sections 4.1 and 4.2; RFC 7644 sections 3.3 to 3.6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value as Json, json};
 
@@ -329,11 +329,11 @@ fn write(container: &mut Object, path: &Path<'_>, value: &Json, add: bool) {
     }
     match (container.get_mut(path.attribute), value) {
         (Some(Json::Array(present)), Json::Array(added)) if add => {
-            for element in added {
-                if !present.iter().any(|known| known["value"] == element["value"]) {
-                    present.push(element.clone());
-                }
-            }
+            // A group of many thousands is added to in many requests.
+            let mut known: HashSet<String> =
+                present.iter().map(|known| known["value"].to_string()).collect();
+            let new = added.iter().filter(|new| known.insert(new["value"].to_string()));
+            present.extend(new.cloned().collect::<Vec<_>>());
         }
         _ => drop(container.insert(path.attribute.to_owned(), value.clone())),
     }

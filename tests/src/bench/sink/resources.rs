@@ -183,12 +183,12 @@ mod tests {
     #[test]
     fn what_was_posted_comes_back_with_an_identity_and_can_be_read_again() {
         let mut resources = with_two_users();
-        let read = ask(&mut resources, Method::GET, "/scim/v2/Users/1", "", "");
+        let read = ask(&mut resources, Method::GET, "/scim/v2/Users/User-1", "", "");
         assert_eq!(
             read,
             json!({
-                "id": "1",
-                "meta": {"resourceType": "User", "location": "/scim/v2/Users/1"},
+                "id": "User-1",
+                "meta": {"resourceType": "User", "location": "/scim/v2/Users/User-1"},
                 "externalId": "花子",
                 "userName": "花子",
             })
@@ -214,8 +214,9 @@ mod tests {
     #[test]
     fn what_was_deleted_is_neither_read_nor_listed() {
         let mut resources = with_two_users();
-        ask(&mut resources, Method::DELETE, "/scim/v2/Users/0", "", "");
-        let (status, _) = resources.answer(&Method::GET, "/scim/v2/Users/0", None, Bytes::new());
+        let gone = "/scim/v2/Users/User-0";
+        ask(&mut resources, Method::DELETE, gone, "", "");
+        let (status, _) = resources.answer(&Method::GET, gone, None, Bytes::new());
         assert_eq!(status, StatusCode::NOT_FOUND);
         assert_eq!(ask(&mut resources, Method::GET, USERS, "", "")["totalResults"], 1);
     }

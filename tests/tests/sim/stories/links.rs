@@ -50,7 +50,7 @@ fn r21_only_provision_creates_and_a_join_that_came_early_waits() {
 }
 
 #[test]
-fn a_metaverse_object_lives_as_long_as_a_keeper_is_linked() {
+fn r11_a_metaverse_object_lives_as_long_as_a_keeper_is_linked() {
     for (sticky, survives) in [(false, false), (true, true)] {
         let third = Sketch::inbound("c", "join", 120, "user", "person").join("key", "key");
         let mut stage = stage(vec![if sticky { third.sticky() } else { third }]);
@@ -142,7 +142,7 @@ fn a_rule_that_loses_its_hold_lets_the_metaverse_object_die() {
 }
 
 #[test]
-fn a_skipping_rule_contributes_nothing_and_links_nothing() {
+fn r26_a_skipping_rule_contributes_nothing_and_links_nothing() {
     let skips = Sketch::inbound("c", "join", 120, "user", "person").join("key", "key");
     let skips = skips.conduct(Conduct::SkipsIf("shy")).copy("phone", "phone");
     let mut stage = stage(vec![skips]);

@@ -85,7 +85,7 @@ fn check_departure(on_delete: OnDelete, left: &[&str], back: &[&str]) {
 }
 
 #[test]
-fn on_delete_disables_deletes_or_keeps_and_a_return_finds_what_is_left() {
+fn p06_on_delete_disables_deletes_or_keeps_and_a_return_finds_what_is_left() {
     let (off, on) = ("User: active=False login=taro", "User: active=True login=taro");
     check_departure(OnDelete::Disable, &[off], &[on]);
     check_departure(OnDelete::Delete, &[], &["User: login=taro"]);
@@ -145,7 +145,7 @@ fn values_of_a_rule_that_left_scope_stay_or_are_cleared() {
 }
 
 #[test]
-fn apply_once_values_are_written_at_creation_only() {
+fn p14_apply_once_values_are_written_at_creation_only() {
     let once = Sketch::outbound("cloud", "once", 220, "User", "person");
     let mut stage = stage(OnDelete::Disable, vec![once.once("nick", Origin::Copy("name"))]);
     stage.user("a/1", &["key=taro", "name=T"]).sync();

@@ -94,7 +94,7 @@ fn described(stage: &Stage, place: &str) -> String {
 }
 
 #[test]
-fn r35_r45_the_enabled_account_supplies_sign_in_and_the_mailbox_the_address_list() {
+fn r35_r40_r45_the_enabled_account_supplies_sign_in_and_the_mailbox_the_address_list() {
     let both = "1 by enabled@a, jdoe@a by enabled@a, True by enabled@a, R by exchange@r";
     check(&[("a/1", &A), ("r/2", &R)], both, true);
     let only_r = "none, jdoe@r by common@r, False by common@r, R by exchange@r";
@@ -159,7 +159,7 @@ fn r38_a_third_forest_goes_last_in_each_group() {
 }
 
 #[test]
-fn r23_a_second_rule_with_other_criteria_is_a_conflict_and_the_object_stays_unlinked() {
+fn r23_c3_a_second_rule_with_other_criteria_is_a_conflict_and_the_object_stays_unlinked() {
     let mut stage = Stage::new(default_rules());
     let second = Sketch::inbound("a", "second", 105, "user", "person").join("upn", "upn");
     stage.change_rules(|rules| rules.push(second)).user("a/1", &A).run();
@@ -169,7 +169,7 @@ fn r23_a_second_rule_with_other_criteria_is_a_conflict_and_the_object_stays_unli
 }
 
 #[test]
-fn a_second_object_of_one_connector_is_ambiguous_until_the_first_leaves() {
+fn c11_a_second_object_of_one_connector_is_ambiguous_until_the_first_leaves() {
     let mut stage = Stage::new(default_rules());
     stage.user("a/1", &A).user("a/2", &A).user("r/3", &R).run();
     assert_eq!(stage.problems(), [ProblemKind::AmbiguousConnector]);
