@@ -69,7 +69,10 @@ rules:
     scope: [[{attr: uid, op: ISNOTNULL}]]
     module: builtin:declarative
     config:
-      flows: [{to: externalId, from: uid}, {to: displayName, from: displayName}, {to: members, from: member}]
+      flows:
+        - {to: externalId, from: uid}
+        - {to: displayName, from: displayName}
+        - {to: members, from: member}
 "#;
 
 fn installation(server: &InProcess, ldif: &str) -> Product {
