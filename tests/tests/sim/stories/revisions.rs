@@ -162,7 +162,7 @@ fn a_target_object_that_comes_or_goes_concerns_only_those_who_refer_to_it() {
         &["common@b 1", "group@cloud 1", "join@b 1"],
         0,
     );
-    assert_eq!(stage.pending(), ["delete 2@x", "update g"]);
+    assert_eq!(stage.pending(), ["delete 2@x", "update cloud-4"]);
     let nobody_refers = |stage: &mut Stage| {
         stage.gone("a/3");
     };
