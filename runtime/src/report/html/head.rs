@@ -7,10 +7,12 @@ use serde_json::Value as Json;
 use super::{Coded, Number, Several, Tally, Text, list, short, text, words_of_failure};
 
 /// Operations in the order in which they are told, the gravest first: name in the plan, heading.
-const OPERATIONS: [(&str, &str, bool); 7] = [
+const OPERATIONS: [(&str, &str, bool); 9] = [
     ("delete", "Delete", true),
     ("disable", "Disable", true),
     ("member_remove", "Members out", true),
+    ("attribute_cleared", "Cleared", true),
+    ("type_change", "Type change", true),
     ("rename", "Rename", false),
     ("add", "Add", false),
     ("update", "Update", false),
