@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::daemon::until;
+
 /// The suffix of the one database.
 pub const SUFFIX: &str = "dc=example,dc=test";
 /// May read everything, without limits.
@@ -113,9 +115,27 @@ impl Slapd {
         }
     }
 
-    /// Stops time for the server (`-STOP`) or lets it go on (`-CONT`).
-    pub fn signal(&self, signal: &str) {
+    /// Stops time for the server. Returns when it stands still, which is not at once.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+        until("the server stands still", || self.threads().all(|state| state == "T"));
+    }
+
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
         run(Command::new("kill").arg(signal).arg(self.pid().to_string()));
+    }
+
+    /// The state of each thread, as proc_pid_stat(5) writes it behind the name in brackets.
+    fn threads(&self) -> impl Iterator<Item = String> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("it runs");
+        tasks.flatten().filter_map(|task| {
+            let stat = fs::read_to_string(task.path().join("stat")).ok()?;
+            Some(stat.rsplit_once(')')?.1.split_whitespace().next()?.to_owned())
+        })
     }
 
     /// Starts again on the same data and the same ports. The session log is empty then.

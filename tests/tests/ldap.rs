@@ -342,9 +342,9 @@ async fn l23_a_frozen_server_is_given_up_in_time() {
     let bind = Duration::from_millis(200);
     let limits = Limits { bind, ..Limits::default() };
     let mut directory = LdapDirectory::new(LdapOptions { limits, ..options(slapd.url()) });
-    slapd.signal("-STOP");
+    slapd.freeze();
     let error = space.poll(&mut directory).await.unwrap_err();
-    slapd.signal("-CONT");
+    slapd.thaw();
     assert!(matches!(error, DirectoryError::Unavailable { .. }), "{error:?}");
     assert_eq!(space.dns().len(), 6);
 }
