@@ -62,17 +62,6 @@ impl Staged {
     }
 }
 
-/// What newer rules asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Requeued {
-    /// Objects that were looked through, without asking a rule.
-    pub sifted: u64,
-    /// Source and metaverse objects that are to pass their rules.
-    pub evaluate: u64,
-    /// Metaverse objects that are to be resolved anew.
-    pub resolve: u64,
-}
-
 /// How many objects a listing may make vanish (L-43).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShrinkLimit {
@@ -253,12 +242,9 @@ pub trait Store: Send + Sync + Reading {
     fn rules_record(&self) -> Result<Option<RulesRecord>, StoreError>;
     /// From here on objects are evaluated with other rules: notes them and queues what they ask
     /// for, in one step, so that a crash loses neither. Every object that has a problem is queued
-    /// as well, unless nothing differs.
-    fn adopt_rules(
-        &self,
-        record: &RulesRecord,
-        revision: &Revision<'_>,
-    ) -> Result<Requeued, StoreError>;
+    /// as well, unless nothing differs. Gives how many objects were looked through.
+    fn adopt_rules(&self, record: &RulesRecord, revision: &Revision<'_>)
+    -> Result<u64, StoreError>;
     /// Queues the metaverse objects that nothing has kept since `until`, of one type, to be
     /// resolved anew.
     fn queue_orphans(&self, class: &ClassName, until: Timestamp) -> Result<(), StoreError>;

@@ -27,8 +27,11 @@ pub(super) fn types(raw: &ManifestRaw, rules: &[ManifestRule], findings: &mut Fi
     let mut told = BTreeSet::new();
     for ManifestRule { draft, .. } in rules {
         let any = draft.mv_class == ANY_CLASS;
-        if any && (draft.link != LinkType::Join || draft.join.is_empty()) {
-            let message = "a rule about every metaverse type can only join";
+        let joins = draft.direction == Direction::Inbound
+            && draft.link == LinkType::Join
+            && !draft.join.is_empty();
+        if any && !joins {
+            let message = "a rule about every metaverse type can only join, inbound";
             draft
                 .spot()
                 .error(findings, ANY_TYPE_JOINS, message, draft.origin.mark)

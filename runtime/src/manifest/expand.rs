@@ -313,4 +313,32 @@ rules:
             ]
         );
     }
+
+    #[test]
+    fn texts_are_compared_without_case_where_the_manifest_says_so_and_the_rule_does_not() {
+        let rule = |number: u32, more: &str| {
+            format!(
+                "  - {{name: r{number}, precedence: {number}, connector: a, direction: inbound, \
+                 from: user, to: person, link: provision, {more}}}\n"
+            )
+        };
+        let rules = rule(1, "module: \"builtin:declarative\"")
+            + &rule(2, "module: \"builtin:declarative\", config: {compare: binary}")
+            + &rule(3, "module: \"builtin:names\"");
+        for (compat, expected) in [
+            ("text", [r#"{"compare":"text"}"#, r#"{"compare":"binary"}"#, "{}"]),
+            ("binary", ["{}", r#"{"compare":"binary"}"#, "{}"]),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("manifest.yml");
+            let head = format!("version: 1\ncompat: {{string_compare: {compat}}}\n");
+            let text = format!("{head}connectors: [{{name: a, kind: ad}}]\nrules:\n{rules}");
+            fs::write(&path, text).unwrap();
+            let (manifest, _) = crate::manifest::load(&mut Files::of(&path))
+                .unwrap_or_else(|findings| panic!("{}", findings[0]));
+            let configs: Vec<&str> =
+                manifest.rules.iter().map(|rule| rule.draft.config.as_str()).collect();
+            assert_eq!(configs, expected, "{compat}");
+        }
+    }
 }

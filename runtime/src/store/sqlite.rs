@@ -52,9 +52,9 @@ use self::listing::Listings;
 use self::names::Names;
 use crate::edge::{Batch, RemoteObject, SourceState};
 use crate::store::{
-    CheckedView, Decision, Due, Explained, ObjectLabel, PendingExport, Repeated, Repetition,
-    Requeued, RunId, RunRecord, Sent, Settlement, ShrinkLimit, Staged, StagingMode, Store,
-    StoreError, Totals, Trail, Troubles, Wave,
+    CheckedView, Decision, Due, Explained, ObjectLabel, PendingExport, Repeated, Repetition, RunId,
+    RunRecord, Sent, Settlement, ShrinkLimit, Staged, StagingMode, Store, StoreError, Totals,
+    Trail, Troubles, Wave,
 };
 
 /// See [`SqliteStore::open`], [`SqliteStore::open_read_only`] and [`SqliteStore::snapshot`].
@@ -156,7 +156,7 @@ impl Store for SqliteStore {
         &self,
         record: &RulesRecord,
         revision: &Revision<'_>,
-    ) -> std::result::Result<Requeued, StoreError> {
+    ) -> std::result::Result<u64, StoreError> {
         self.write("note the rules in", |db| rules::adopt(db, record, revision))
     }
 

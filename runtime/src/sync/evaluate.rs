@@ -71,14 +71,14 @@ fn adopt(parts: &Parts<'_>, report: &mut Report) -> Result<bool, StoreError> {
         }
     }
     let revision = Revision::new(before.as_ref(), &record, &parts.rules);
-    report.sifted += parts.store.adopt_rules(&record, &revision)?.sifted;
+    report.sifted += parts.store.adopt_rules(&record, &revision)?;
     Ok(true)
 }
 
 /// Queues metaverse objects whose grace is over: nothing else would make anybody look at them.
 fn orphans(parts: &Parts<'_>, report: &Report) -> Result<(), StoreError> {
-    let classes: BTreeSet<&ClassName> =
-        parts.rules.rules.iter().map(|rule| &rule.mv_class).collect();
+    let of_rules = parts.rules.rules.iter().map(|rule| &rule.mv_class);
+    let classes: BTreeSet<&ClassName> = of_rules.chain(parts.rules.grace_seconds.keys()).collect();
     for class in classes {
         let grace = parts.rules.grace_seconds.get(class).copied().unwrap_or(0);
         parts.store.queue_orphans(class, report.started.minus(grace))?;

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Result;
 use super::{Db, sift, watched};
-use crate::store::Requeued;
 
 /// See [`Store::rules_record`](crate::store::Store::rules_record).
 pub(super) fn record(db: &Db) -> Result<Option<RulesRecord>> {
@@ -23,7 +22,7 @@ pub(super) fn record(db: &Db) -> Result<Option<RulesRecord>> {
 }
 
 /// See [`Store::adopt_rules`](crate::store::Store::adopt_rules).
-pub(super) fn adopt(db: &Db, record: &RulesRecord, revision: &Revision<'_>) -> Result<Requeued> {
+pub(super) fn adopt(db: &Db, record: &RulesRecord, revision: &Revision<'_>) -> Result<u64> {
     let text = serde_json::to_string(&Stored::from(record))
         .expect("a record of texts and numbers can be written as JSON");
     db.sql

@@ -8,37 +8,36 @@ use kakehi_engine::time::Timestamp;
 
 use super::failure::Result;
 use super::{Db, body, codes, object, references, view, watched};
-use crate::store::Requeued;
 
-pub(super) fn queue(db: &Db, revision: &Revision<'_>) -> Result<Requeued> {
-    let mut requeued = Requeued::default();
+/// Queues what a revision asks for. Gives how many objects were looked through.
+pub(super) fn queue(db: &Db, revision: &Revision<'_>) -> Result<u64> {
     if revision.is_everything() {
-        requeued.evaluate += run(
-            db,
+        db.sql.execute_batch(
             "INSERT OR IGNORE INTO object_queue (connector, object) \
-             SELECT connector, id FROM object WHERE partition IS NOT NULL",
+               SELECT connector, id FROM object WHERE partition IS NOT NULL; \
+             INSERT OR IGNORE INTO mv_queue (mv) SELECT id FROM mv; \
+             INSERT OR IGNORE INTO resolve_queue SELECT id FROM mv;",
         )?;
-        requeued.evaluate += run(db, "INSERT OR IGNORE INTO mv_queue (mv) SELECT id FROM mv")?;
-        requeued.resolve += run(db, "INSERT OR IGNORE INTO resolve_queue SELECT id FROM mv")?;
-        return Ok(requeued);
+        return Ok(0);
     }
     if revision.is_nothing() {
-        return Ok(requeued);
+        return Ok(0);
     }
     for class in revision.resolved() {
-        requeued.resolve += of_class(db, "INSERT OR IGNORE INTO resolve_queue", class)?;
+        of_class(db, "INSERT OR IGNORE INTO resolve_queue", class)?;
     }
     for class in revision.evaluated() {
-        requeued.evaluate += of_class(db, "INSERT OR IGNORE INTO mv_queue (mv)", class)?;
+        of_class(db, "INSERT OR IGNORE INTO mv_queue (mv)", class)?;
     }
+    let mut sifted = 0;
     for (connector, class, attributes) in revision.sources() {
-        sources(db, revision, (connector, class), attributes, &mut requeued)?;
+        sifted += sources(db, revision, (connector, class), attributes)?;
     }
     for class in revision.metaverse() {
-        metaverse(db, revision, class, &mut requeued)?;
+        sifted += metaverse(db, revision, class)?;
     }
-    troubled(db, &mut requeued)?;
-    Ok(requeued)
+    troubled(db)?;
+    Ok(sifted)
 }
 
 /// See [`Store::queue_orphans`](crate::store::Store::queue_orphans).
@@ -52,38 +51,33 @@ pub(super) fn queue_orphans(db: &Db, class: &ClassName, until: Timestamp) -> Res
     Ok(())
 }
 
-fn run(db: &Db, statement: &str) -> Result<u64> {
-    Ok(db.sql.prepare_cached(statement)?.execute([])? as u64)
-}
-
-fn of_class(db: &Db, insert: &str, class: &ClassName) -> Result<u64> {
+fn of_class(db: &Db, insert: &str, class: &ClassName) -> Result<()> {
     let any = class.as_str() == kakehi_engine::rule::ANY_CLASS;
     let statement = format!(
         "{insert} SELECT id FROM mv \
          WHERE ?2 OR class = (SELECT id FROM class WHERE name = ?1) ORDER BY id"
     );
-    Ok(db.sql.prepare_cached(&statement)?.execute((class.as_str(), any))? as u64)
+    db.sql.prepare_cached(&statement)?.execute((class.as_str(), any))?;
+    Ok(())
 }
 
 /// What could not be evaluated before may be possible now, and what rules said of it is not known.
-fn troubled(db: &Db, requeued: &mut Requeued) -> Result<()> {
-    requeued.evaluate += db
-        .sql
+fn troubled(db: &Db) -> Result<()> {
+    db.sql
         .prepare_cached(
             "INSERT OR IGNORE INTO object_queue (connector, object) \
              SELECT object.connector, object.id FROM problem \
              JOIN object ON object.id = problem.subject \
              WHERE problem.phase = ?1 AND object.partition IS NOT NULL",
         )?
-        .execute([codes::PHASE_INBOUND])? as u64;
-    requeued.evaluate += db
-        .sql
+        .execute([codes::PHASE_INBOUND])?;
+    db.sql
         .prepare_cached(
             "INSERT OR IGNORE INTO mv_queue (mv) \
              SELECT mv.id FROM problem JOIN mv ON mv.id = problem.subject \
              WHERE problem.phase = ?1 ORDER BY mv.id",
         )?
-        .execute([codes::PHASE_OUTBOUND])? as u64;
+        .execute([codes::PHASE_OUTBOUND])?;
     Ok(())
 }
 
@@ -92,9 +86,9 @@ fn sources(
     revision: &Revision<'_>,
     (connector, class): (&ConnectorName, &ClassName),
     attributes: bool,
-    requeued: &mut Requeued,
-) -> Result<()> {
-    let Some(number) = db.names.connector_id(&db.sql, connector)? else { return Ok(()) };
+) -> Result<u64> {
+    let mut sifted = 0;
+    let Some(number) = db.names.connector_id(&db.sql, connector)? else { return Ok(0) };
     let mut statement = db.sql.prepare_cached(
         "SELECT id, mv, link_rule, link_origin, contributions, body, dn, dn_key FROM object \
          WHERE connector = ?1 AND class = (SELECT id FROM class WHERE name = ?2) \
@@ -125,28 +119,18 @@ fn sources(
             )?,
             deprovisioned: false,
         };
-        requeued.sifted += 1;
+        sifted += 1;
         match (revision.source(&found), &found.link) {
-            (Need::Evaluate, _) => {
-                object::queue(db, number, id)?;
-                requeued.evaluate += 1;
-            }
-            (Need::Resolve, Some(link)) => {
-                queue_resolve(db, link.mv)?;
-                requeued.resolve += 1;
-            }
+            (Need::Evaluate, _) => object::queue(db, number, id)?,
+            (Need::Resolve, Some(link)) => queue_resolve(db, link.mv)?,
             (Need::Resolve, None) | (Need::Nothing, _) => {}
         }
     }
-    Ok(())
+    Ok(sifted)
 }
 
-fn metaverse(
-    db: &Db,
-    revision: &Revision<'_>,
-    class: &ClassName,
-    requeued: &mut Requeued,
-) -> Result<()> {
+fn metaverse(db: &Db, revision: &Revision<'_>, class: &ClassName) -> Result<u64> {
+    let mut sifted = 0;
     let mut statement = db.sql.prepare_cached(
         "SELECT id FROM mv WHERE class = (SELECT id FROM class WHERE name = ?1) ORDER BY id",
     )?;
@@ -159,13 +143,12 @@ fn metaverse(
             // What rules of a source said is not about a target.
             targets.extend(target(db, linked.cs)?);
         }
-        requeued.sifted += 1;
+        sifted += 1;
         if revision.joined(&found, &targets) == Need::Evaluate {
             object::queue_mv(db, Some(id.0))?;
-            requeued.evaluate += 1;
         }
     }
-    Ok(())
+    Ok(sifted)
 }
 
 /// An object of a target, without its attributes; `None` for one of a source.
