@@ -17,6 +17,7 @@ pub mod metaverse;
 pub mod object;
 mod outbound;
 pub mod overlay;
+pub mod password;
 pub mod plan;
 pub mod precedence;
 pub mod preview;

@@ -1,0 +1,1 @@
+//! The lane of passwords at the edge: sealed captures flow in, set passwords and mails flow out.
