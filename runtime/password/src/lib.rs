@@ -1,1 +1,20 @@
 //! The lane of passwords at the edge: sealed captures flow in, set passwords and mails flow out.
+//!
+//! ```text
+//! agent ──sealed──▶ spool ──▶ intake ──▶ queue (password.db) ──step()──▶ worker ──▶ target
+//! ```
+//!
+//! It stands apart from everything else, so that a password can meet neither a rule nor a plan.
+
+pub mod agent;
+pub mod classify;
+pub mod door;
+pub mod envelope;
+pub mod intake;
+pub mod keys;
+pub mod mail;
+pub mod queue;
+pub mod scrub;
+pub mod secret;
+pub mod spool;
+pub mod worker;
