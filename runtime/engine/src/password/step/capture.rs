@@ -139,7 +139,14 @@ impl Turn<'_> {
         self.drop_next(AuditKind::Superseded);
         if !self.slot.state.in_flight() {
             self.end(AuditKind::Superseded);
-        } else if matches!(self.slot.after_flight, None | Some(Flight::Expired)) {
+        } else {
+            self.sent_no_more();
+        }
+    }
+
+    /// The record under way is not the newest any more, and nothing follows it.
+    pub(super) fn sent_no_more(&mut self) {
+        if matches!(self.slot.after_flight, None | Some(Flight::Expired)) {
             self.slot.after_flight = Some(Flight::Superseded);
         }
     }

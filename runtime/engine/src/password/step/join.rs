@@ -5,10 +5,10 @@
 
 use super::{Turn, Walk, slot_key, turn};
 use crate::object::ConnectorName;
-use crate::password::action::{AuditKind, NoteKind};
+use crate::password::action::{Action, AuditKind, NoteKind};
 use crate::password::order::{Relation, relation};
 use crate::password::queue::PasswordQueue;
-use crate::password::slot::{Order, Record, Slot, SlotKey, UserKey};
+use crate::password::slot::{Order, Record, Slot, SlotKey, State, UserKey};
 use crate::time::Timestamp;
 
 pub(super) fn join(
@@ -65,42 +65,47 @@ impl Turn<'_> {
         self.take_records(from);
     }
 
-    /// Of all records the newest stays; one that is under way flies to its end before.
+    /// Only the newest capture of both is sent from now on. What is under way flies to its end
+    /// before, and request 2 does not follow any more if it is not the newest.
     fn take_records(&mut self, mut from: Slot) {
-        let Some(record) = from.record.take().map(|record| self.moved(record)) else { return };
-        let next = from.next.take().map(|next| self.moved(next));
-        let Some(ours) = self.slot.record.clone() else {
-            // Nothing lives here: what came takes the place as it is.
-            (self.slot.record, self.slot.next) = (Some(record), next);
-            return self.as_it_was(&from);
-        };
-        if self.slot.state.in_flight() {
-            return self.offer(record);
-        }
-        let newer = self.is_newer(&record.order, &ours.order);
-        if from.state.in_flight() {
-            let ours = self.slot.record.replace(record);
-            self.slot.next = next;
+        let ours_flies = self.slot.state.in_flight();
+        let mut ours = self.slot.record.take();
+        let mut theirs = from.record.take().map(|record| self.moved(record));
+        let behind = from.next.take().map(|next| self.moved(next));
+        let flying = if ours_flies {
+            ours.take()
+        } else if from.state.in_flight() {
             self.as_it_was(&from);
-            ours.into_iter().for_each(|ours| self.offer(ours));
-        } else if newer {
-            self.end(AuditKind::Superseded);
-            self.slot.record = Some(record);
-            self.as_it_was(&from);
+            theirs.take()
         } else {
-            self.let_go(&record);
+            None
+        };
+        let newest = self.slot.high_water.clone().map(|order| order.origin);
+        let is_newest = |record: &Record| newest.as_ref() == Some(&record.order.origin);
+        let is_theirs =
+            theirs.as_ref().is_some_and(is_newest) && !ours.as_ref().is_some_and(is_newest);
+        let flies = flying.as_ref().is_some_and(is_newest);
+        let waiting = [ours, theirs, self.slot.next.take(), behind].into_iter().flatten();
+        let (mut newest, mut rest): (Vec<_>, Vec<_>) =
+            waiting.partition(|record| !flies && is_newest(record));
+        rest.extend(newest.drain(1.min(newest.len())..));
+        rest.iter().for_each(|record| self.let_go(record));
+        let newest = newest.pop();
+        match flying {
+            Some(flying) => {
+                if !flies && newest.is_none() {
+                    self.sent_no_more();
+                }
+                (self.slot.record, self.slot.next) = (Some(flying), newest);
+            }
+            None if newest.is_none() => self.clear(State::Empty),
+            None => {
+                if is_theirs {
+                    self.as_it_was(&from);
+                }
+                self.slot.record = newest;
+            }
         }
-    }
-
-    /// Keeps a record behind the flight if it is the newest of all.
-    fn offer(&mut self, record: Record) {
-        let known = self.slot.next.as_ref().or(self.slot.record.as_ref());
-        let known = known.map(|known| known.order.clone());
-        if !known.is_none_or(|known| self.is_newer(&record.order, &known)) {
-            return self.let_go(&record);
-        }
-        self.drop_next(AuditKind::Superseded);
-        self.slot.next = Some(record);
     }
 
     fn let_go(&mut self, record: &Record) {
@@ -108,7 +113,7 @@ impl Turn<'_> {
             self.audit(record, AuditKind::Superseded);
         }
         self.slot.late_until = self.slot.late_until.max(record.late_until);
-        self.actions.push(crate::password::action::Action::Purge(record.id));
+        self.actions.push(Action::Purge(record.id));
     }
 
     /// A record from another slot: its number there may be taken here.

@@ -37,7 +37,7 @@ impl Turn<'_> {
         let late = still(self.slot.late_until);
         self.slot.late_until = late;
         let stays = self.slot.next.is_none() && self.slot.after_flight.is_none();
-        if late.is_none() || !stays || record.delivered || kind != AuditKind::Delivered {
+        if late.is_none() || !stays || record.delivered {
             return self.end(kind);
         }
         self.audit(&record, kind);
@@ -199,7 +199,7 @@ impl Turn<'_> {
         self.freeze();
     }
 
-    fn clear(&mut self, state: State) {
+    pub(super) fn clear(&mut self, state: State) {
         self.slot.state = state;
         self.slot.lease = None;
         self.slot.retry_at = None;

@@ -2,185 +2,28 @@
 
 use expect_test::expect;
 
-use super::{balanced, check, counted, evented};
+use super::{balanced, check, counted, evented, tell};
+use crate::password::{MailMode, Policy, Preset, StateKind, Triggers};
 
 #[test]
 fn o23_o29_fifty_outage_retries_leave_the_count_at_one() {
-    let script = "capture; pick; found ok; set short; +60; due; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found down; credential; pick; found ok; set short; +60; due; pick; found ok; set short; +60; due; pick; found ok; set short";
-    check(counted(3), script, &expect![[r#"
-        capture: T01 READY: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set short: T18 WAIT_REJECTED due +60: note Rejected(TooShort)
-        due: T28 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +4: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +10: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +18: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +35: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +78: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +137: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +337: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +344: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +276: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +350: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +293: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +247: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +298: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +252: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +304: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +311: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +243: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +317: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +260: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +334: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +265: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +339: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +271: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +278: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +329: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +283: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +346: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +300: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +352: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +306: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +357: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +271: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +323: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +277: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +340: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +294: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +345: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +299: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +351: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +358: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +290: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +243: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +306: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +260: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +312: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +266: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +317: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +325: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +256: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +330: note Unreachable
-        credential: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set short: T18 WAIT_REJECTED due +60: note Rejected(TooShort)
-        due: T28 READY: 
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set short: T18 WAIT_REJECTED due +60: note Rejected(TooShort)
-        due: T28 READY: 
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set short: T19 EMPTY: note Rejected(TooShort), note GaveUp { retries: 3 }, MAX_RETRIES 1, purge 1
-    "#]]);
+    let rejected = "pick; found ok; set short; +60; due; ";
+    let outage = "pick; found down; credential; ".repeat(50);
+    let script = format!("capture; {rejected}{outage}{rejected}{rejected}{rejected}");
+    let told = tell(counted(3), &script);
+    assert_eq!(told.matches("T12 WAIT_UNAVAILABLE").count(), 50);
+    assert_eq!(told.matches("T18 WAIT_REJECTED").count(), 3);
+    assert_eq!(told.matches("T19 EMPTY: note Rejected(TooShort), note GaveUp").count(), 1);
 }
 
 #[test]
 fn o27_an_outage_is_told_of_once() {
-    let script = "capture; pick; found down; as jiro; capture; pick; found down; pick; recovered; pick; found ok; set ok; capture; pick; found down";
-    check(balanced(), script, &expect![[r#"
+    let script = "capture; pick; found down; as jiro; capture; pick; found down; pick; \
+                  recovered; pick; found ok; set ok; capture; pick; found down";
+    check(
+        balanced(),
+        script,
+        &expect![[r#"
         capture: T01 READY due +259200: queued 1, note Queued, ack queued
         pick: T07 FINDING due +60: find taro
         found down: T12 WAIT_UNAVAILABLE due +4: note Unreachable
@@ -195,12 +38,15 @@ fn o27_an_outage_is_told_of_once() {
         capture: T01 READY due +259200: queued 3, note Queued, ack queued
         pick: T07 FINDING due +60: find jiro
         found down: T12 WAIT_UNAVAILABLE due +5: note Unreachable
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_breaker_opens_probes_doubles_and_closes() {
-    let script = "capture; pick; found down; recovered; pick; found down; as jiro; capture; pick; +30; due; pick; as taro; recovered; pick; as jiro; found down; +30; due; +30; due; pick; found ok; set ok";
+    let script = "capture; pick; found down; recovered; pick; found down; as jiro; capture; \
+                  pick; +30; due; pick; as taro; recovered; pick; as jiro; found down; +30; \
+                  due; +30; due; pick; found ok; set ok";
     check(
         {
             let mut policy = balanced();
@@ -255,8 +101,12 @@ fn a_target_that_sends_us_away_says_for_how_long() {
 
 #[test]
 fn d11_i07_one_mail_in_an_episode() {
-    let script = "capture; pick; found ok; set short; settled; pick; found ok; set short; +3600; due; capture; pick; found ok; set short";
-    check(balanced(), script, &expect![[r#"
+    let script = "capture; pick; found ok; set short; settled; pick; found ok; set short; \
+                  +3600; due; capture; pick; found ok; set short";
+    check(
+        balanced(),
+        script,
+        &expect![[r#"
         capture: T01 READY due +259200: queued 1, note Queued, ack queued
         pick: T07 FINDING due +60: find taro
         found ok: T08 SETTING due +60: set 1
@@ -270,14 +120,18 @@ fn d11_i07_one_mail_in_an_episode() {
         pick: T07 FINDING due +60: find taro
         found ok: T08 SETTING due +60: set 2
         set short: T18 WAIT_REJECTED due +3600: note Rejected(TooShort), mail rejected 2/1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn n20_a_mail_for_each_rejection() {
-    let script =
-        "capture; pick; found ok; set short; settled; pick; found ok; set short; +3600; due";
-    check(evented(), script, &expect![[r#"
+    let script = "capture; pick; found ok; set short; settled; pick; found ok; set short; \
+                  +3600; due";
+    check(
+        evented(),
+        script,
+        &expect![[r#"
         capture: T01 READY due +3600: queued 1, note Queued, ack queued
         pick: T07 FINDING due +60: find taro
         found ok: T08 SETTING due +60: set 1
@@ -287,13 +141,17 @@ fn n20_a_mail_for_each_rejection() {
         found ok: T08 SETTING due +60: set 1
         set short: T18 WAIT_REJECTED due +3600: note Rejected(TooShort), mail rejected 1/2
         due: T31 EMPTY: note Expired, mail expired 1/3, EXPIRED 1, purge 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn n15_n21_a_change_after_expiry_is_delivered() {
     let script = "capture; pick; found ok; set short; +3600; due; capture; pick; found ok; set ok";
-    check(evented(), script, &expect![[r#"
+    check(
+        evented(),
+        script,
+        &expect![[r#"
         capture: T01 READY due +3600: queued 1, note Queued, ack queued
         pick: T07 FINDING due +60: find taro
         found ok: T08 SETTING due +60: set 1
@@ -303,7 +161,8 @@ fn n15_n21_a_change_after_expiry_is_delivered() {
         pick: T07 FINDING due +60: find taro
         found ok: T08 SETTING due +60: set 2
         set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 2, purge 2
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -328,7 +187,8 @@ fn n11_never_expires() {
 
 #[test]
 fn l11_a_loop_is_cut_and_can_be_let_go_on() {
-    let script = "capture; pick; found ok; set ok; capture; pick; found ok; set ok; capture; pick; pick; resume slot; pick";
+    let script = "capture; pick; found ok; set ok; capture; pick; found ok; set ok; capture; \
+                  pick; pick; resume slot; pick";
     check(
         {
             let mut policy = balanced();
@@ -377,8 +237,12 @@ fn l11_changes_an_hour_apart_are_no_loop() {
 
 #[test]
 fn a_late_request_is_overwritten_again_when_its_time_is_over() {
-    let script = "capture; pick; found ok; set lost; capture; pick; found ok; set ok; pick; +30; due; pick; found ok; set history";
-    check(balanced(), script, &expect![[r#"
+    let script = "capture; pick; found ok; set lost; capture; pick; found ok; set ok; pick; \
+                  +30; due; pick; found ok; set history";
+    check(
+        balanced(),
+        script,
+        &expect![[r#"
         capture: T01 READY due +259200: queued 1, note Queued, ack queued
         pick: T07 FINDING due +60: find taro
         found ok: T08 SETTING due +60: set 1
@@ -392,13 +256,18 @@ fn a_late_request_is_overwritten_again_when_its_time_is_over() {
         pick: T07 FINDING due +60: find taro
         found ok: T08 SETTING due +60: set 2
         set history: - EMPTY: purge 2
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_second_sending_is_not_told_of() {
-    let script = "capture; pick; found ok; set lost; capture; pick; found ok; set ok; +30; due; pick; found down; +86400; due; pick; found none";
-    check(balanced(), script, &expect![[r#"
+    let script = "capture; pick; found ok; set lost; capture; pick; found ok; set ok; +30; due; \
+                  pick; found down; +86400; due; pick; found none";
+    check(
+        balanced(),
+        script,
+        &expect![[r#"
         capture: T01 READY due +259200: queued 1, note Queued, ack queued
         pick: T07 FINDING due +60: find taro
         found ok: T08 SETTING due +60: set 1
@@ -413,53 +282,70 @@ fn the_second_sending_is_not_told_of() {
         due: T29 READY due +172770: 
         pick: T07 FINDING due +60: find taro
         found none: - EMPTY: purge 2
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_join_moves_what_is_alone() {
     let script = "capture; as jiro; joined taro jiro; pick; found ok; set ok";
-    check(balanced(), script, &expect![[r#"
+    check(
+        balanced(),
+        script,
+        &expect![[r#"
         capture: T01 READY due +259200: queued 1, note Queued, ack queued
         joined taro jiro: - READY due +259200: 
         pick: T07 FINDING due +60: find taro
         found ok: T08 SETTING due +60: set 1
         set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 1, purge 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_join_keeps_the_newer_of_two() {
     let script = "capture; as jiro; capture dc2; joined taro jiro; pick; capture dc1 1";
-    check(balanced(), script, &expect![[r#"
+    check(
+        balanced(),
+        script,
+        &expect![[r#"
         capture: T01 READY due +259200: queued 1, note Queued, ack queued
         capture dc2: T01 READY due +259200: queued 2, note Queued, ack queued
         joined taro jiro: - READY due +259200: SUPERSEDED 1, purge 1
         pick: T07 FINDING due +60: find jiro
         capture dc1 1: T02 FINDING due +60: duplicate 3, note StaleOrDuplicate, ack duplicate
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_join_lets_a_flight_fly() {
-    let script =
-        "capture; pick; as jiro; capture dc2; joined taro jiro; found ok; pick; found ok; set ok";
-    check(balanced(), script, &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        capture dc2: T01 READY due +259200: queued 2, note Queued, ack queued
-        joined taro jiro: - FINDING due +60: note Tied
-        found ok: T09 READY due +259200: SUPERSEDED 1, purge 1
-        pick: T07 FINDING due +60: find jiro
-        found ok: T08 SETTING due +60: set 2
-        set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 2, purge 2
-    "#]]);
+    let script = "capture; pick; as jiro; capture dc2; joined taro jiro; found ok; pick; \
+                  found ok; set ok";
+    check(
+        balanced(),
+        script,
+        &expect![[r#"
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            capture dc2: T01 READY due +259200: queued 2, note Queued, ack queued
+            joined taro jiro: - FINDING due +60: 
+            found ok: T09 READY due +259200: SUPERSEDED 1, purge 1
+            pick: T07 FINDING due +60: find jiro
+            found ok: T08 SETTING due +60: set 2
+            set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 2, purge 2
+        "#]],
+    );
 }
 
 #[test]
 fn a_join_of_two_flights_gives_one_up() {
-    let script = "capture; pick; found ok; as jiro; capture dc2; pick; as taro; joined taro jiro; as jiro; set ok; found ok; set ok; +30; due; pick";
-    check(balanced(), script, &expect![[r#"
+    let script = "capture; pick; found ok; as jiro; capture dc2; pick; as taro; \
+                  joined taro jiro; as jiro; set ok; found ok; set ok; +30; due; pick";
+    check(
+        balanced(),
+        script,
+        &expect![[r#"
         capture: T01 READY due +259200: queued 1, note Queued, ack queued
         pick: T07 FINDING due +60: find taro
         found ok: T08 SETTING due +60: set 1
@@ -471,5 +357,69 @@ fn a_join_of_two_flights_gives_one_up() {
         set ok: T15 READY due +30: note Delivered, echo token, DELIVERED 2
         due: - READY due +259170: 
         pick: T07 FINDING due +60: find jiro
-    "#]]);
+    "#]],
+    );
+}
+
+#[test]
+fn a_join_forgets_what_is_older_than_what_was_delivered() {
+    let script = "capture; as jiro; capture dc2; pick; found ok; set ok; joined taro jiro; pick";
+    check(
+        balanced(),
+        script,
+        &expect![[r#"
+        capture: T01 READY due +259200: queued 1, note Queued, ack queued
+        capture dc2: T01 READY due +259200: queued 2, note Queued, ack queued
+        pick: T07 FINDING due +60: find jiro
+        found ok: T08 SETTING due +60: set 2
+        set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 2, purge 2
+        joined taro jiro: - EMPTY: SUPERSEDED 1, purge 1
+        pick: - EMPTY: 
+    "#]],
+    );
+}
+
+#[test]
+fn a_join_lets_an_older_flight_send_nothing_more() {
+    let script = "capture; as jiro; capture dc2; pick; found ok; set ok; as taro; pick; \
+                  joined taro jiro; as jiro; found ok";
+    check(
+        balanced(),
+        script,
+        &expect![[r#"
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            capture dc2: T01 READY due +259200: queued 2, note Queued, ack queued
+            pick: T07 FINDING due +60: find jiro
+            found ok: T08 SETTING due +60: set 2
+            set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 2, purge 2
+            pick: T07 FINDING due +60: find taro
+            joined taro jiro: - -: 
+            found ok: - EMPTY: SUPERSEDED 1, purge 1
+        "#]],
+    );
+}
+
+#[test]
+fn the_presets_are_those_of_the_page() {
+    let counted = Policy::preset(Preset::Counted, Some(60));
+    let evented = Policy::preset(Preset::Evented, Some(1800));
+    let balanced = Policy::preset(Preset::Balanced, Some(60));
+    let (timer, event) = ((true, false), (false, true));
+    let triggers = |triggers: Triggers| (triggers.timer, triggers.event);
+    for (policy, rejected, unavailable, drop, minutes, hard, mail) in [
+        (&balanced, event, (true, true), false, Some(60), Some(72), MailMode::Episode),
+        (&counted, timer, timer, true, None, None, MailMode::Off),
+        (&evented, event, event, false, Some(90), None, MailMode::EveryAttempt),
+    ] {
+        assert_eq!(triggers(policy.rejected.triggers), rejected);
+        assert_eq!(triggers(policy.unavailable.triggers), unavailable);
+        assert_eq!(policy.not_found.drop, drop);
+        assert_eq!(policy.expiry.map(|kept| kept.as_secs() / 60), minutes);
+        assert_eq!(policy.hard_max_age.map(|kept| kept.as_secs() / 3600), hard);
+        assert_eq!(policy.mail, mail);
+    }
+    let two = [StateKind::NotFound, StateKind::Rejected];
+    assert_eq!(balanced.expiry_states, two.into());
+    assert_eq!((counted.expiry_states.len(), evented.expiry_states.len()), (0, 5));
+    assert_eq!(evented.not_found.triggers, evented.rejected.triggers);
 }
