@@ -132,6 +132,7 @@ fn people(world: &mut World, target: &'static str, person: &'static str, slot: S
         5 => world.commit(Event::Renamed { user, login: format!("{person}-new") })?,
         6 => world.commit(Event::Deleted { user })?,
         _ => {
+            world.resolved = true;
             let (from, to) = (alias_of(PEOPLE[2]), user_of(PEOPLE[2]));
             world.commit(Event::Joined { from, to })?
         }

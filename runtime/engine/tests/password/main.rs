@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use self::history::live;
 
 /// Histories in one run, and the steps of each before everything is well again.
-const SEEDS: u64 = 1500;
+const SEEDS: u64 = 1000;
 const STEPS: u32 = 220;
 
 #[test]

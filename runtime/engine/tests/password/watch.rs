@@ -49,13 +49,20 @@ impl Watch {
             self.delivered.retain(|key, _| key.user != *from && key.user != *to);
             self.working.retain(|key, _| key.user != *from && key.user != *to);
         }
+        if let Event::Found { attempt, .. }
+        | Event::Set { attempt, .. }
+        | Event::Unopened { attempt, .. } = event
+        {
+            // Its worker has answered. If request 2 follows, the action below says so.
+            self.working.retain(|_, (holder, _)| holder != attempt);
+        }
         for action in &walk.actions {
             self.action(event, action, after, now)?;
         }
         for (key, slot) in &after.slots {
             shape(key, slot)?;
             if let Some(old) = before.slots.get(key) {
-                self.between(key, old, slot, walk, after)?;
+                self.between(key, old, slot, walk, before, after)?;
             }
         }
         self.ciphertexts(after)
@@ -83,6 +90,12 @@ impl Watch {
                         format!("I1: {:?} of {:?} after a newer one", record, entry.slot)
                     })?;
                 }
+                // One that came too late never lived.
+                if matches!(event, Event::Capture(capture) if capture.record == record)
+                    && entry.kind == AuditKind::Expired
+                {
+                    return Ok(());
+                }
                 let given_up =
                     matches!(entry.kind, AuditKind::MaxRetries | AuditKind::DroppedNotFound);
                 hold(!(self.calm && given_up), || format!("I6: {record:?} is given up"))?;
@@ -101,8 +114,11 @@ impl Watch {
                 hold(alone, || format!("I9: two workers hold {slot:?}"))?;
             }
             Action::Set { slot, attempt, .. } => {
-                let (holder, _) = self.working.get(slot).copied().unwrap_or((*attempt, now));
-                hold(holder == *attempt, || format!("I9: {slot:?} is set by another worker"))?;
+                let lease = after.slots[slot].lease.expect("a request has a lease");
+                let other = self.working.insert(slot.clone(), (*attempt, lease.deadline));
+                hold(lease.attempt == *attempt && other.is_none(), || {
+                    format!("I9: {slot:?} is set by another worker")
+                })?;
             }
             Action::Acknowledge(answer) => {
                 let Event::Capture(capture) = event else {
@@ -148,19 +164,16 @@ impl Watch {
         old: &Slot,
         new: &Slot,
         walk: &Walk,
+        before: &PasswordQueue,
         after: &PasswordQueue,
     ) -> Held {
         let rows: Vec<u8> =
             walk.rows.iter().filter(|row| row.slot == *key).map(|row| row.number).collect();
         let took = |wanted: &[u8]| rows.iter().any(|row| wanted.contains(row));
-        if let (Some(old), Some(new)) = (&old.record, &new.record) {
-            let rejected = new.rejects.wrapping_sub(old.rejects);
-            if old.id == new.id {
-                let counted = rejected == 0 || (rejected == 1 && took(&[13, 18, 39]));
-                hold(counted, || format!("I2: {key:?} went from {} rejects", old.rejects))?;
-            } else if !self.joined {
-                hold(new.rejects == 0, || format!("I2: {key:?} begins with rejects"))?;
-            }
+        if let Some(record) = &new.record {
+            let counted = record.rejects.wrapping_sub(rejects_before(before, key, record.id));
+            let fits = counted == 0 || (counted == 1 && took(&[13, 18, 39]));
+            hold(fits, || format!("I2: {key:?} has {} rejects at once", record.rejects))?;
         }
         let policy = &after.policy;
         for row in &rows {
@@ -243,6 +256,13 @@ impl Watch {
         }
         Ok(())
     }
+}
+
+/// How often a record was rejected so far; a new one never was. A join brings it from another key.
+fn rejects_before(before: &PasswordQueue, key: &SlotKey, record: RecordId) -> u32 {
+    let slots = before.slots.iter().filter(|(other, _)| other.target == key.target);
+    let mut held = slots.flat_map(|(_, slot)| [&slot.record, &slot.next].into_iter().flatten());
+    held.find(|held| held.id == record).map_or(0, |held| held.rejects)
 }
 
 /// I3, and what always belongs together.

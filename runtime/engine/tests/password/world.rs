@@ -67,6 +67,8 @@ pub struct World {
     pub spool: Vec<Told>,
     /// Nobody may send this one's password to the cloud.
     pub filtered: bool,
+    /// It is known who the alias is: what still comes under it is kept under the person's key.
+    pub resolved: bool,
     pub unopenable: BTreeSet<RecordId>,
     /// Nothing goes wrong any more.
     pub calm: bool,
@@ -93,6 +95,7 @@ impl World {
             servers: TARGETS.map(|name| (name, Server::new())).into(),
             spool: vec![],
             filtered: false,
+            resolved: false,
             unopenable: BTreeSet::new(),
             calm: false,
             watch: Watch::default(),
@@ -151,7 +154,7 @@ impl World {
             order: order.clone(),
             operation: Operation::Change,
             source: source.into(),
-            user: told.user.clone(),
+            user: if self.resolved { user_of(person) } else { told.user.clone() },
             login: person.into(),
             clamped: told.captured_at > latest,
             targets: TARGETS.map(|target| (target.into(), reach(target))).into(),
