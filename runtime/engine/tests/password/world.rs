@@ -115,6 +115,16 @@ impl World {
         self.numbers
     }
 
+    /// Most people take a new password, some one that they had.
+    pub fn fresh_or_old(&mut self, person: &str) -> Password {
+        let held = self.servers.values().filter_map(|server| server.people.get(person).copied());
+        let held: Vec<Password> = held.flatten().collect();
+        match held.is_empty() || !self.random.once_in(4) {
+            true => self.number() as Password,
+            false => self.random.choose(&held),
+        }
+    }
+
     /// A password changes in a directory, and an agent sees it there.
     pub fn change(&mut self, agent: usize, person: &'static str, user: UserKey, to: Password) {
         let (name, source, skew) = AGENTS[agent];
