@@ -22,7 +22,7 @@ pub const PEOPLE: [&str; 3] = ["p0", "p1", "p2"];
 pub const TARGETS: [&str; 3] = ["corp", "branch", "cloud"];
 /// Name, directory, how far its clock is off in seconds.
 pub const AGENTS: [(&str, &str, i64); 3] =
-    [("dc1", "corp", 0), ("dc2", "corp", 200), ("ldap1", "branch", -400)];
+    [("dc1", "corp", 0), ("dc2", "corp", 400), ("ldap1", "branch", -100)];
 
 const LEASE_SECONDS: u64 = 60;
 const CLOCK_AHEAD_SECONDS: u64 = 300;
