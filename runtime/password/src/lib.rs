@@ -19,5 +19,7 @@ pub mod precheck;
 pub mod queue;
 pub mod scrub;
 pub mod secret;
+pub mod simulate;
 pub mod spool;
+pub mod words;
 pub mod worker;
