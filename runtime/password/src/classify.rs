@@ -64,20 +64,25 @@ pub struct RuleText {
     /// Looked for anywhere in the words, upper and lower case alike.
     pub detail_regex: Option<String>,
     pub result: RuleResult,
-    /// For rejections; left out: what the shipped patterns make of the words.
+    /// For rejections, else without meaning; left out: what the shipped patterns make of the words.
     pub category: Option<Category>,
 }
 
-/// What a rule may make of an answer. Never `ok`: nothing but the server's success is one.
+/// What a rule may make of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuleResult {
+    /// Done all the same: some servers refuse the password that the user has already.
+    Ok,
     /// Counts (T13, T18).
     Rejected,
     NotFound,
+    Ambiguous,
     /// Our credential or configuration is refused (T24).
     Refused,
     /// Does not count (T12, T20).
     Unavailable,
+    /// It may have been done (T21).
+    Uncertain,
 }
 
 /// The rules of one target, ready for use: the administrator's, then the shipped ones.
@@ -107,33 +112,13 @@ pub enum RulesError {
     Rule { index: usize, reason: String },
 }
 
-// === impl RuleResult ===
-
-impl RuleResult {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rejected => "rejected",
-            Self::NotFound => "not_found",
-            Self::Refused => "refused",
-            Self::Unavailable => "unavailable",
-        }
-    }
-
-    /// The result of this name, as `classify` in `config.yml` has it.
-    pub fn named(name: &str) -> Option<Self> {
-        [Self::Rejected, Self::NotFound, Self::Refused, Self::Unavailable]
-            .into_iter()
-            .find(|result| result.as_str() == name)
-    }
-}
-
 // === impl Rules ===
 
 impl Rules {
     /// Takes: an administrator's rules in order of precedence, possibly none.
     ///
     /// Errors: a pattern that is none, is too long or takes too much memory; a rule that matches
-    /// everything, or nothing; a category on a result that has none.
+    /// everything, or nothing.
     pub fn new(own: &[RuleText]) -> Result<Self, RulesError> {
         if own.len() > RULES_MAX {
             return Err(RulesError::TooMany { found: own.len() });
@@ -179,7 +164,10 @@ impl Rules {
             RuleResult::Rejected => {
                 Answer::Rejected(rule.category.unwrap_or_else(|| self.category(detail)))
             }
+            RuleResult::Ok => Answer::Ok,
             RuleResult::NotFound => Answer::NotFound,
+            RuleResult::Ambiguous => Answer::Ambiguous,
+            RuleResult::Uncertain => Answer::Uncertain,
             RuleResult::Refused => Answer::Refused,
             RuleResult::Unavailable => Answer::Unavailable { retry_after, server_error: false },
         })
@@ -202,12 +190,6 @@ impl Rule {
         }
         if *code == Some(0) {
             return Err("`code` 0 is success, which is not a rule's to decide".to_owned());
-        }
-        if category.is_some() && *result != RuleResult::Rejected {
-            return Err(format!(
-                "`category` is for `rejected` only, not for `{}`: leave it out",
-                result.as_str()
-            ));
         }
         Ok(Self {
             status: *status,
@@ -240,9 +222,14 @@ fn compiled(pattern: &str) -> Result<Regex, String> {
             pattern.len()
         ));
     }
-    let mut builder = RegexBuilder::new(pattern);
-    builder.case_insensitive(true).size_limit(PATTERN_MEMORY_BYTES_MAX);
-    builder.build().map_err(|error| format!("`detail_regex` cannot be used: {error}"))
+    self::pattern(pattern).map_err(|error| format!("`detail_regex` cannot be used: {error}"))
+}
+
+/// A pattern of an administrator, compiled within bounds; upper and lower case are alike.
+///
+/// Errors: it is no regular expression, or takes more memory than a rule may.
+pub fn pattern(text: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(text).case_insensitive(true).size_limit(PATTERN_MEMORY_BYTES_MAX).build()
 }
 
 /// The beginning of a text, cut between characters.

@@ -12,10 +12,19 @@ pub enum Action {
     /// What the capturing agent is told.
     Acknowledge(Acknowledgement),
     /// Send request 1.
-    Find { slot: SlotKey, attempt: AttemptId, login: String },
+    Find {
+        slot: SlotKey,
+        attempt: AttemptId,
+        login: String,
+    },
     /// Open the record and send request 2. `unless_delivered`: not if the user's last echo token of
     /// this target is of the same password; then the answer is `Ok`.
-    Set { slot: SlotKey, attempt: AttemptId, record: RecordId, unless_delivered: bool },
+    Set {
+        slot: SlotKey,
+        attempt: AttemptId,
+        record: RecordId,
+        unless_delivered: bool,
+    },
     /// The ciphertext must not be found any more (I5).
     Purge(RecordId),
     Audit(AuditEntry),
@@ -24,15 +33,27 @@ pub enum Action {
     /// A mail, written down now and sent later.
     Mail(Mail),
     /// Keep a token of what was delivered.
-    StoreEcho { slot: SlotKey, token: EchoToken, until: Timestamp },
+    StoreEcho {
+        slot: SlotKey,
+        token: EchoToken,
+        until: Timestamp,
+    },
     /// The connection may still carry an old request.
-    CloseConnection { target: ConnectorName },
+    CloseConnection {
+        target: ConnectorName,
+    },
     /// The id by which the user was known at the target is no longer right.
-    ForgetRemoteId { slot: SlotKey },
+    ForgetRemoteId {
+        slot: SlotKey,
+    },
     /// A user was created and no password waits for it (T40, 5.7).
-    SetInitialPassword { slot: SlotKey },
+    SetInitialPassword {
+        slot: SlotKey,
+    },
     /// The target answers again: raise `Recovered` for the slots that wait for it.
-    Wake { target: ConnectorName },
+    Wake {
+        target: ConnectorName,
+    },
 }
 
 /// The answer to a capture, over all of its targets: the first of these that holds for any.
