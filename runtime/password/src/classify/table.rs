@@ -58,7 +58,9 @@ pub fn ldap(phase: Phase, answer: LdapAnswer<'_>, rules: &Rules) -> Answer {
 fn by_code(phase: Phase, code: u32, diagnostic: &str, rules: &Rules) -> Answer {
     let unavailable = |server_error| Answer::Unavailable { retry_after: None, server_error };
     match (code, phase) {
-        (32, _) => Answer::NotFound,
+        // The base is not there, or not ours to see.
+        (32, Phase::Find) => Answer::Refused,
+        (32, Phase::Set) => Answer::NotFound,
         (19 | 21 | 34, _) => Answer::Rejected(rules.category(diagnostic)),
         // Protocol, authentication, referral, controls, unknown attribute type.
         (2 | 7 | 8 | 10 | 12 | 13 | 14 | 17 | 48 | 49 | 50, _) => Answer::Refused,

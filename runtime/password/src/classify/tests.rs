@@ -85,7 +85,7 @@ fn o15_o26_every_result_code_of_the_table_has_its_class() {
         (19, "", "rejected other", "rejected other"),
         (19, "0000052D: Constraint violation", "rejected complexity", "rejected complexity"),
         (21, "", "rejected other", "rejected other"),
-        (32, "", "not found", "not found"),
+        (32, "", "refused", "not found"),
         (34, "", "rejected other", "rejected other"),
         (49, "", "refused", "refused"),
         (50, "", "refused", "refused"),
