@@ -25,7 +25,8 @@ pub enum Action {
         record: RecordId,
         unless_delivered: bool,
     },
-    /// The ciphertext must not be found any more (I5).
+    /// A slot let go of the record, once for each slot that had it. Unless another slot has it
+    /// still, the ciphertext must not be found any more (I5).
     Purge(RecordId),
     Audit(AuditEntry),
     /// A line in the log.
@@ -71,7 +72,8 @@ pub enum Acknowledgement {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
     pub slot: SlotKey,
-    pub record: RecordId,
+    /// `None`: an initial password.
+    pub record: Option<RecordId>,
     pub episode: u64,
     pub kind: AuditKind,
 }
@@ -155,7 +157,7 @@ pub struct Mail {
     pub kind: MailKind,
     pub slot: SlotKey,
     pub episode: u64,
-    /// Of the record, counted from 1; for `every_attempt` mails.
+    /// The rejections of the record with this one, counted from 1; for `every_attempt` mails.
     pub attempt: u32,
     pub category: Option<Category>,
     /// When the cached password expires, if it does.
@@ -170,4 +172,60 @@ pub enum MailKind {
     DefaultUsed,
     /// To administrators: a target is down, or refuses us.
     TargetDown,
+}
+
+// === impl Acknowledgement ===
+
+impl Acknowledgement {
+    /// As the intake answers it (password.md 7.4).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Echo => "echo",
+            Self::Expired => "expired",
+            Self::Stale => "stale",
+            Self::Duplicate => "duplicate",
+            Self::Filtered => "filtered",
+        }
+    }
+}
+
+// === impl AuditKind ===
+
+impl AuditKind {
+    /// As it stands in the audit: outcomes in capitals, answers to captures in small letters.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Duplicate => "duplicate",
+            Self::Stale => "stale",
+            Self::Echo => "echo",
+            Self::Filtered => "filtered",
+            Self::Delivered => "DELIVERED",
+            Self::DeliveredPresumed => "DELIVERED_PRESUMED",
+            Self::Superseded => "SUPERSEDED",
+            Self::Expired => "EXPIRED",
+            Self::MaxRetries => "MAX_RETRIES",
+            Self::DroppedNotFound => "DROPPED_NOT_FOUND",
+            Self::Quarantined => "QUARANTINED",
+            Self::PurgedUserDeleted => "PURGED_USER_DELETED",
+            Self::PurgedOperator => "PURGED_OPERATOR",
+            Self::InitialPassword => "INITIAL_PASSWORD",
+            Self::LoopCut => "LOOP_CUT",
+        }
+    }
+}
+
+// === impl MailKind ===
+
+impl MailKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::MaxRetries => "max_retries",
+            Self::DefaultUsed => "default_used",
+            Self::TargetDown => "target_down",
+        }
+    }
 }

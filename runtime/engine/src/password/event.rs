@@ -19,7 +19,8 @@ pub enum Event {
         attempt: AttemptId,
         lease_until: Timestamp,
     },
-    /// Request 1 was answered (T08-T14, T24).
+    /// Request 1 was answered (T08-T14, T24). An attempt that began before its slot was joined to
+    /// another one is found by its number, among the slots of its target.
     Found {
         slot: SlotKey,
         attempt: AttemptId,
@@ -100,8 +101,8 @@ pub struct Capture {
     pub login: String,
     /// The agent's clock was ahead, and its time was cut (PW027).
     pub clamped: bool,
-    /// Where it would go: every target that takes passwords of this source, the source's own
-    /// system left out (split horizon).
+    /// Where it would go: every target that takes passwords of this source; the source's own
+    /// system as [`Reach::Origin`] if passwords are delivered to it as well.
     pub targets: BTreeMap<ConnectorName, Reach>,
 }
 
@@ -113,6 +114,9 @@ pub enum Reach {
     Filtered,
     /// We delivered this password to the system it was captured in (T03).
     Echo,
+    /// The system it was captured in, where that takes passwords too: nothing is sent there (split
+    /// horizon), but what waits for it is older than what it has.
+    Origin,
 }
 
 /// What a target answered, or how it failed (password.md 9). The variant decides, never a text.
