@@ -10,6 +10,7 @@ mod action;
 mod breaker;
 mod event;
 pub mod expiry;
+mod order;
 mod policy;
 mod queue;
 mod slot;
@@ -26,7 +27,7 @@ pub use self::policy::{
 };
 pub use self::queue::PasswordQueue;
 pub use self::slot::{
-    AgentSequence, AttemptId, EchoToken, Lease, Operation, Order, Record, RecordId, Slot, SlotKey,
-    State, UserKey,
+    AgentSequence, AttemptId, EchoToken, INITIAL_AGENT, Lease, Operation, Order, Record, RecordId,
+    Slot, SlotKey, State, UserKey,
 };
-pub use self::step::step;
+pub use self::step::{Row, Walk, step, walk};

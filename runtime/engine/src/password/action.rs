@@ -12,11 +12,21 @@ pub enum Action {
     /// What the capturing agent is told.
     Acknowledge(Acknowledgement),
     /// Send request 1.
-    Find { slot: SlotKey, attempt: AttemptId, login: String },
+    Find {
+        slot: SlotKey,
+        attempt: AttemptId,
+        login: String,
+    },
     /// Open the record and send request 2. `unless_delivered`: not if the user's last echo token of
     /// this target is of the same password; then the answer is `Ok`.
-    Set { slot: SlotKey, attempt: AttemptId, record: RecordId, unless_delivered: bool },
-    /// The ciphertext must not be found any more (I5).
+    Set {
+        slot: SlotKey,
+        attempt: AttemptId,
+        record: RecordId,
+        unless_delivered: bool,
+    },
+    /// A slot let go of the record, once for each slot that had it. Unless another slot has it
+    /// still, the ciphertext must not be found any more (I5).
     Purge(RecordId),
     Audit(AuditEntry),
     /// A line in the log.
@@ -24,15 +34,27 @@ pub enum Action {
     /// A mail, written down now and sent later.
     Mail(Mail),
     /// Keep a token of what was delivered.
-    StoreEcho { slot: SlotKey, token: EchoToken, until: Timestamp },
+    StoreEcho {
+        slot: SlotKey,
+        token: EchoToken,
+        until: Timestamp,
+    },
     /// The connection may still carry an old request.
-    CloseConnection { target: ConnectorName },
+    CloseConnection {
+        target: ConnectorName,
+    },
     /// The id by which the user was known at the target is no longer right.
-    ForgetRemoteId { slot: SlotKey },
+    ForgetRemoteId {
+        slot: SlotKey,
+    },
     /// A user was created and no password waits for it (T40, 5.7).
-    SetInitialPassword { slot: SlotKey },
+    SetInitialPassword {
+        slot: SlotKey,
+    },
     /// The target answers again: raise `Recovered` for the slots that wait for it.
-    Wake { target: ConnectorName },
+    Wake {
+        target: ConnectorName,
+    },
 }
 
 /// The answer to a capture, over all of its targets: the first of these that holds for any.
@@ -50,7 +72,8 @@ pub enum Acknowledgement {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
     pub slot: SlotKey,
-    pub record: RecordId,
+    /// `None`: an initial password.
+    pub record: Option<RecordId>,
     pub episode: u64,
     pub kind: AuditKind,
 }
@@ -134,7 +157,7 @@ pub struct Mail {
     pub kind: MailKind,
     pub slot: SlotKey,
     pub episode: u64,
-    /// Of the record, counted from 1; for `every_attempt` mails.
+    /// The rejections of the record with this one, counted from 1; for `every_attempt` mails.
     pub attempt: u32,
     pub category: Option<Category>,
     /// When the cached password expires, if it does.
@@ -149,4 +172,60 @@ pub enum MailKind {
     DefaultUsed,
     /// To administrators: a target is down, or refuses us.
     TargetDown,
+}
+
+// === impl Acknowledgement ===
+
+impl Acknowledgement {
+    /// As the intake answers it (password.md 7.4).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Echo => "echo",
+            Self::Expired => "expired",
+            Self::Stale => "stale",
+            Self::Duplicate => "duplicate",
+            Self::Filtered => "filtered",
+        }
+    }
+}
+
+// === impl AuditKind ===
+
+impl AuditKind {
+    /// As it stands in the audit: outcomes in capitals, answers to captures in small letters.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Duplicate => "duplicate",
+            Self::Stale => "stale",
+            Self::Echo => "echo",
+            Self::Filtered => "filtered",
+            Self::Delivered => "DELIVERED",
+            Self::DeliveredPresumed => "DELIVERED_PRESUMED",
+            Self::Superseded => "SUPERSEDED",
+            Self::Expired => "EXPIRED",
+            Self::MaxRetries => "MAX_RETRIES",
+            Self::DroppedNotFound => "DROPPED_NOT_FOUND",
+            Self::Quarantined => "QUARANTINED",
+            Self::PurgedUserDeleted => "PURGED_USER_DELETED",
+            Self::PurgedOperator => "PURGED_OPERATOR",
+            Self::InitialPassword => "INITIAL_PASSWORD",
+            Self::LoopCut => "LOOP_CUT",
+        }
+    }
+}
+
+// === impl MailKind ===
+
+impl MailKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::MaxRetries => "max_retries",
+            Self::DefaultUsed => "default_used",
+            Self::TargetDown => "target_down",
+        }
+    }
 }

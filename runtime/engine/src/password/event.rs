@@ -14,9 +14,18 @@ pub enum Event {
     /// if any slot keeps it afterwards.
     Capture(Capture),
     /// A worker is free for this slot (T07). Nothing happens where the gate is closed.
-    Pick { slot: SlotKey, attempt: AttemptId, lease_until: Timestamp },
-    /// Request 1 was answered (T08-T14, T24).
-    Found { slot: SlotKey, attempt: AttemptId, answer: Answer },
+    Pick {
+        slot: SlotKey,
+        attempt: AttemptId,
+        lease_until: Timestamp,
+    },
+    /// Request 1 was answered (T08-T14, T24). An attempt that began before its slot was joined to
+    /// another one is found by its number, among the slots of its target.
+    Found {
+        slot: SlotKey,
+        attempt: AttemptId,
+        answer: Answer,
+    },
     /// Request 2 was answered (T15-T24).
     Set {
         slot: SlotKey,
@@ -26,29 +35,60 @@ pub enum Event {
         token: Option<EchoToken>,
     },
     /// The record cannot be opened (T38); `reason` for the log, without anything of its content.
-    Unopened { slot: SlotKey, attempt: AttemptId, reason: String },
+    Unopened {
+        slot: SlotKey,
+        attempt: AttemptId,
+        reason: String,
+    },
     /// The process began anew: nobody works on this slot any more (T37).
-    Restarted { slot: SlotKey },
+    Restarted {
+        slot: SlotKey,
+    },
     /// The slot's `due` has come (T26, T28, T29, T31, T32, T37).
-    Due { slot: SlotKey },
+    Due {
+        slot: SlotKey,
+    },
     /// The synchronization speaks of a user at a target (T25, T27, T30, T40).
-    User { slot: SlotKey, what: UserEvent },
+    User {
+        slot: SlotKey,
+        what: UserEvent,
+    },
     /// The user's name at the source is another one: all of its slots (T34).
-    Renamed { user: UserKey, login: String },
+    Renamed {
+        user: UserKey,
+        login: String,
+    },
     /// The source has no such user any more (T33).
-    Deleted { user: UserKey },
+    Deleted {
+        user: UserKey,
+    },
     /// Two keys turned out to be one person: the slots of `from` are those of `to` from now on. Of
     /// two live records of one target the newer one stays.
-    Joined { from: UserKey, to: UserKey },
+    Joined {
+        from: UserKey,
+        to: UserKey,
+    },
     /// The target answered again after an outage (T29): the slots in the queue that wait for it.
-    Recovered { target: ConnectorName },
+    Recovered {
+        target: ConnectorName,
+    },
     /// The target is asked with another credential from now on (T29).
-    CredentialReloaded { target: ConnectorName },
+    CredentialReloaded {
+        target: ConnectorName,
+    },
     /// Operators (T35, T36, T41). Slots in the queue are meant, as far as `scope` covers them.
-    Retry { scope: Scope },
-    Purge { scope: Scope },
-    Pause { scope: Scope },
-    Resume { scope: Scope },
+    Retry {
+        scope: Scope,
+    },
+    Purge {
+        scope: Scope,
+    },
+    Pause {
+        scope: Scope,
+    },
+    Resume {
+        scope: Scope,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -61,8 +101,8 @@ pub struct Capture {
     pub login: String,
     /// The agent's clock was ahead, and its time was cut (PW027).
     pub clamped: bool,
-    /// Where it would go: every target that takes passwords of this source, the source's own
-    /// system left out (split horizon).
+    /// Where it would go: every target that takes passwords of this source; the source's own
+    /// system as [`Reach::Origin`] if passwords are delivered to it as well.
     pub targets: BTreeMap<ConnectorName, Reach>,
 }
 
@@ -74,6 +114,9 @@ pub enum Reach {
     Filtered,
     /// We delivered this password to the system it was captured in (T03).
     Echo,
+    /// The system it was captured in, where that takes passwords too: nothing is sent there (split
+    /// horizon), but what waits for it is older than what it has.
+    Origin,
 }
 
 /// What a target answered, or how it failed (password.md 9). The variant decides, never a text.

@@ -53,12 +53,20 @@ pub enum Operation {
     Change,
     Reset,
     Create,
+    /// Nobody chose it: the password of a user that was created without one (5.7).
+    Initial,
 }
+
+/// The agent that initial passwords are told by: whatever another one ever tells is newer.
+pub const INITIAL_AGENT: &str = "kakehi";
 
 /// A password that waits, or is under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub id: RecordId,
+    /// Its number among the records that ever lived in the slot: the unit in which mails are
+    /// counted (I7).
+    pub episode: u64,
     pub order: Order,
     pub operation: Operation,
     /// From which system it came.
@@ -70,6 +78,12 @@ pub struct Record {
     /// Its order was decided by arrival alone, against another agent's clock: the two may be the
     /// same change, told twice.
     pub tied: bool,
+    /// Until when a server may still carry out a request with it that was given up (5.6).
+    pub late_until: Option<Timestamp>,
+    /// It was delivered and audited as that; it is here only to be sent once more (5.6).
+    pub delivered: bool,
+    /// Its user got the one mail of its episode (I7).
+    pub mailed: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,6 +114,9 @@ pub struct Slot {
     pub state: State,
     /// The newest capture that was decided on.
     pub high_water: Option<Order>,
+    /// The last capture of each agent that was decided on, by name of the agent: told again after
+    /// another agent's capture, it is still known.
+    pub seen: Vec<AgentSequence>,
     /// Counts the records that ever lived here.
     pub episode: u64,
     pub record: Option<Record>,
@@ -115,12 +132,17 @@ pub struct Slot {
     pub login: String,
     /// What is to become of the record after its flight (T32, T33, T36, and T03, T04).
     pub after_flight: Option<super::Flight>,
-    /// Until when a server may still carry out an older request (5.6).
+    /// The synchronization spoke of the user while the record was under way: what the target
+    /// answers may be older than that, so that the record does not wait for the next time.
+    pub user_event: bool,
+    /// Until when a server may still carry out a request with an earlier record (5.6); kept when it
+    /// is over, until the next delivery, because such a request may have been carried out.
     pub late_until: Option<Timestamp>,
     /// Unavailable answers in a row: what the pause grows by.
     pub failures: u32,
     /// Server errors in a row: for the poison rule (T39).
     pub server_errors: u32,
+    /// Paused by an operator, or by the guard against loops.
     pub paused: bool,
     /// When passwords were delivered within the last hour, oldest first: against loops (5.8).
     pub flips: Vec<Timestamp>,
@@ -128,6 +150,29 @@ pub struct Slot {
     /// in milliseconds.
     pub frozen_since: Option<Timestamp>,
     pub frozen_ms: u64,
+}
+
+// === impl State ===
+
+impl State {
+    /// A request is under way.
+    pub fn in_flight(self) -> bool {
+        matches!(self, Self::Finding | Self::Setting)
+    }
+
+    /// As the transition table names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "EMPTY",
+            Self::Ready => "READY",
+            Self::Finding => "FINDING",
+            Self::Setting => "SETTING",
+            Self::WaitUser => "WAIT_USER",
+            Self::WaitRejected => "WAIT_REJECTED",
+            Self::WaitUnavailable => "WAIT_UNAVAILABLE",
+            Self::Quarantined => "QUARANTINED",
+        }
+    }
 }
 
 // === impl UserKey ===
