@@ -21,5 +21,6 @@ pub mod scrub;
 pub mod secret;
 pub mod simulate;
 pub mod spool;
+pub mod target;
 pub mod words;
 pub mod worker;
