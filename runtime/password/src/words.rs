@@ -269,7 +269,23 @@ mod tests {
             .map(note)
             .map(|words| format!("{} {}\n{}\n{}\n", words.code, words.level, words.en, words.ja))
             .collect();
-        expect![[""]].assert_eq(&told);
+        expect![[r#"
+            PW030 WARN
+            Unable to update taro, the user does not exist in Cloud
+            Cloud に taro が存在しません
+            PW031 WARN
+            Unable to update taro. The Cloud service is unreachable. Please verify the availability of the service or the configuration parameters.
+            Cloud に接続できません
+            PW032 WARN
+            Unable to update taro. The Cloud server rejected the setPasswordRequest (too_short).
+            Cloud がパスワードを拒否しました
+            PW033 WARN
+            Cloud rejected the look-up of taro
+            Cloud が taro の検索を拒否しました
+            PW034 ERROR
+            Unable to update taro. Gave up after 3 retries, record removed
+            最大再試行回数に達したため破棄しました
+        "#]].assert_eq(&told);
     }
 
     #[test]

@@ -170,7 +170,7 @@ pub(super) fn read(text: &str) -> Result<Script, ScriptError> {
     let policy = match policy.finish() {
         Ok(policy) => policy,
         Err(Wrong { what, hint }) => {
-            findings.push(Finding { line: 1, what, hint });
+            findings.insert(0, Finding { line: 1, what, hint });
             return Err(ScriptError { findings });
         }
     };
@@ -325,7 +325,10 @@ fn known(target: &str, targets: &[String]) -> Read<String> {
         true => Ok(target.to_owned()),
         false => wrong(
             format!("there is no target `{target}`"),
-            format!("write `targets {target}` above, or one of those that are there: {targets:?}"),
+            match targets.is_empty() {
+                true => format!("write `targets {target}` above"),
+                false => format!("there are `{}`; `targets` names more", targets.join("`, `")),
+            },
         ),
     }
 }

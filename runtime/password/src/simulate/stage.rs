@@ -33,7 +33,7 @@ pub(super) fn play(script: Script) -> String {
         stage.work();
         stage.teller.line_ends();
     }
-    stage.teller.finish(&stage.queue)
+    stage.teller.finish(&stage.queue, stage.now)
 }
 
 /// How a target is today.
@@ -246,10 +246,10 @@ impl Stage {
 
     fn follow(&mut self, action: Action) -> Option<Event> {
         match action {
-            Action::Find { slot, attempt, .. } => {
+            Action::Find { slot, attempt, login } => {
                 let reply = self.replies.find.pop_front();
                 let reply = reply.unwrap_or_else(|| Reply::Answer(self.find(&slot)));
-                self.teller.looked_up(&slot, &reply);
+                self.teller.looked_up(&slot.target, &login, &reply);
                 let Reply::Answer(answer) = reply else { return None };
                 Some(Event::Found { slot, attempt, answer })
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use kakehi_engine::object::ConnectorName;
 use kakehi_engine::password::{
     Action, Answer, AuditEntry, Mail, Note, PasswordQueue, RecordId, Row, SlotKey, State,
 };
@@ -14,9 +15,6 @@ use crate::words::words;
 pub(super) struct Teller {
     out: String,
     start: Timestamp,
-    now: Timestamp,
-    /// Something was told of the present line.
-    told: bool,
     counts: BTreeMap<String, Counts>,
     mails: u32,
     last_sent: BTreeMap<SlotKey, RecordId>,
@@ -35,8 +33,6 @@ impl Teller {
         Self {
             out: String::new(),
             start,
-            now: start,
-            told: false,
             counts: BTreeMap::new(),
             mails: 0,
             last_sent: BTreeMap::new(),
@@ -44,9 +40,7 @@ impl Teller {
     }
 
     pub fn line(&mut self, line: &str) {
-        self.told = false;
         self.say(&format!("> {line}"));
-        self.told = false;
     }
 
     pub fn line_ends(&mut self) {
@@ -54,13 +48,11 @@ impl Teller {
     }
 
     fn say(&mut self, line: &str) {
-        self.told = true;
         // Writing to a string cannot fail.
         let _ = writeln!(self.out, "{line}");
     }
 
     pub fn rows(&mut self, now: Timestamp, rows: &[Row]) {
-        self.now = now;
         let mut rest = rows;
         while let [first, ..] = rest {
             let same = rest.iter().take_while(|row| row.slot == first.slot).count();
@@ -125,10 +117,9 @@ impl Teller {
         self.say(&format!("    mail {kind}, {target}/{user}{details}"));
     }
 
-    pub fn looked_up(&mut self, slot: &SlotKey, reply: &Reply) {
-        let SlotKey { target, user } = slot;
+    pub fn looked_up(&mut self, target: &ConnectorName, login: &str, reply: &Reply) {
         self.counts.entry(target.as_str().to_owned()).or_default().look_ups += 1;
-        self.say(&format!("    look up {user} at {target}: {}", reply_text(reply)));
+        self.say(&format!("    look up {login} at {target}: {}", reply_text(reply)));
     }
 
     pub fn sent(&mut self, slot: &SlotKey, record: RecordId, reply: &Reply) {
@@ -152,8 +143,8 @@ impl Teller {
     }
 
     /// The end: what waits still, and what was sent in all.
-    pub fn finish(mut self, queue: &PasswordQueue) -> String {
-        self.say(&format!("= at the end, {}", self.elapsed(self.now)));
+    pub fn finish(mut self, queue: &PasswordQueue, now: Timestamp) -> String {
+        self.say(&format!("= at the end, {}", self.elapsed(now)));
         for (key, slot) in queue.slots.iter().filter(|(_, slot)| slot.state != State::Empty) {
             let SlotKey { target, user } = key;
             let record = slot.record.as_ref();
