@@ -148,6 +148,7 @@ fn number_of(operation: Operation) -> u8 {
         Operation::Change => 1,
         Operation::Reset => 2,
         Operation::Create => 3,
+        // Never from an agent: see `Metadata::is_ours`.
         Operation::Initial => 4,
     }
 }
