@@ -19,6 +19,8 @@ pub mod precheck;
 pub mod queue;
 pub mod scrub;
 pub mod secret;
+pub mod simulate;
 pub mod spool;
 pub mod target;
+pub mod words;
 pub mod worker;
