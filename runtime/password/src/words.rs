@@ -218,6 +218,42 @@ pub fn nearly_full(percent: u64) -> Words {
     )
 }
 
+/// PW002: captures are taken there.
+pub fn listening(place: &str) -> Words {
+    info(
+        "PW002",
+        format!("captures are taken at {place}"),
+        format!("{place} で変更を受け付けています"),
+    )
+}
+
+/// PW045: numbers of an agent are missing; what they stood for was lost on its way (M3).
+pub fn gap(agent: &str, count: u64) -> Words {
+    warn(
+        "PW045",
+        format!("{count} captures of agent {agent} are missing; look at its spool"),
+        format!("エージェント {agent} からの変更 {count} 件が届いていません"),
+    )
+}
+
+/// PW046: a row that cannot be read (L-02).
+pub fn set_aside(row: &str) -> Words {
+    error(
+        "PW046",
+        format!("a row of the password queue cannot be read and was set aside: {row}"),
+        format!("読み取れないレコードを別に保存しました: {row}"),
+    )
+}
+
+/// PW047: nothing ends the waiting of passwords for users that never come (N-11).
+pub fn never_expires() -> Words {
+    warn(
+        "PW047",
+        "passwords never expire: those of users that a target never gets are kept for ever".into(),
+        "パスワードの保存期限がないため、対象に作成されない利用者のパスワードは残り続けます".into(),
+    )
+}
+
 fn info(code: &'static str, en: String, ja: String) -> Words {
     Words { code, level: Level::Info, en, ja }
 }
