@@ -6,6 +6,7 @@
 //! waits for it shares one commit. Everything here may be called from any task.
 
 mod agent;
+mod cell;
 mod clear;
 mod codes;
 mod error;
@@ -329,6 +330,24 @@ impl Queue {
         let (reply, answer) = oneshot::channel();
         self.send(Message::Erase(reply))?;
         Ok(Erasure::of(&answer.await.map_err(|_| QueueError::Closed)?))
+    }
+
+    #[cfg(test)]
+    fn read_pragmas(&self, names: &'static [&'static str]) -> Vec<String> {
+        let (reply, answer) = std::sync::mpsc::channel();
+        let read = move |work: &mut Work<'_>| {
+            for name in names {
+                let value = work.sql.pragma_query_value(None, name, |row| {
+                    let number = row.get::<_, i64>(0).map(|number| number.to_string());
+                    number.or_else(|_| row.get::<_, String>(0))
+                })?;
+                let _ = reply.send(value);
+            }
+            Ok(())
+        };
+        let (told, _) = oneshot::channel();
+        self.send(Message::Do(Box::new(Call::new(read, told, None)))).expect("the writer is there");
+        answer.into_iter().collect()
     }
 
     /// The slots of a scope that may be large; `None`: the event names its slots.

@@ -146,10 +146,12 @@ pub(super) fn arrived(user: &str, sequence: u64, captured_at: Timestamp) -> Arri
     }
 }
 
-/// Stands for a ciphertext: it can be searched for, and it is as long as some are.
+/// Stands for a ciphertext: it can be searched for, and it is as long as some are; every fifth is
+/// longer.
 pub(super) fn marker(user: &str, sequence: u64) -> Vec<u8> {
     let mut bytes = format!("<ciphertext {user} {sequence}>").into_bytes();
-    let filler = (sequence % 700) as usize + 120;
+    let longest = if sequence.is_multiple_of(5) { 7900 } else { 700 };
+    let filler = (sequence.wrapping_mul(37) % longest) as usize + 120;
     bytes.extend((0..filler).map(|i| (i as u64).wrapping_mul(sequence | 1) as u8));
     bytes
 }
