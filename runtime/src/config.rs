@@ -10,7 +10,9 @@ pub mod credential;
 pub mod environment;
 pub mod finding;
 pub mod limits;
+pub mod mail;
 pub mod nearest;
+pub mod password;
 pub mod quantity;
 mod raw;
 pub mod rules;
@@ -31,6 +33,8 @@ use kakehi_engine::object::{AttributeName, ConnectorName};
 use self::credential::{Credential, Credentials};
 use self::finding::{Finding, Findings, FlawCodes, key_path};
 use self::limits::{Import, Run};
+use self::mail::Mail;
+use self::password::Password;
 use self::raw::{ConfigRaw, LevelRaw};
 use self::rules::Rules;
 use self::source::Source;
@@ -82,6 +86,9 @@ pub struct Config {
     pub control: PathBuf,
     /// Where metrics and health are told.
     pub http: Option<SocketAddr>,
+    /// `None`: passwords are not synchronized.
+    pub password: Option<Password>,
+    pub mail: Option<Mail>,
 }
 
 #[derive(Clone, Debug)]
@@ -164,6 +171,8 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
         log,
         control,
         http,
+        password,
+        mail,
     } = raw;
     let state = folder.join(state.path.unwrap_or_else(|| STATE.into()));
     names(
@@ -184,6 +193,8 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
         run: limits::run(run, &mut findings),
         audit: Audit { secret: audit.secret.into_iter().map(Into::into).collect() },
         log: Log { level: log.level.into() },
+        password: None,
+        mail: mail.map(|raw| mail::mail(raw, folder, &declared, &mut findings)),
     };
     for (name, raw) in sources.0 {
         let source = source::source(&name, raw, folder, &declared, &mut findings);
@@ -192,6 +203,20 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
     for (name, raw) in targets.0 {
         let target = target::target(&name, raw, folder, &declared, &mut findings);
         config.targets.insert(name.value.into(), target);
+    }
+    if let Some(raw) = password {
+        let names = |names: &mut dyn Iterator<Item = &ConnectorName>| {
+            names.map(ToString::to_string).collect::<BTreeSet<_>>()
+        };
+        let around = password::Around {
+            folder,
+            state: &config.state.path,
+            sources: &names(&mut config.sources.keys()),
+            targets: &names(&mut config.targets.keys()),
+            poll: config.run.poll,
+            credentials: &declared,
+        };
+        config.password = Some(password::password(*raw, &around, &mut findings));
     }
     config.credentials =
         credential::resolve(&credentials, secrets, &mut findings, &mut secret_findings);

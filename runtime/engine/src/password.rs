@@ -27,7 +27,7 @@ pub use self::policy::{
 };
 pub use self::queue::PasswordQueue;
 pub use self::slot::{
-    AgentSequence, AttemptId, EchoToken, Lease, Operation, Order, Record, RecordId, Slot, SlotKey,
-    State, UserKey,
+    AgentSequence, AttemptId, EchoToken, INITIAL_AGENT, Lease, Operation, Order, Record, RecordId,
+    Slot, SlotKey, State, UserKey,
 };
 pub use self::step::{Row, Walk, step, walk};

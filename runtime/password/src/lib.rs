@@ -9,12 +9,16 @@
 pub mod agent;
 pub mod classify;
 pub mod door;
+mod durable;
+pub mod echo;
 pub mod envelope;
 pub mod intake;
 pub mod keys;
 pub mod mail;
+pub mod precheck;
 pub mod queue;
 pub mod scrub;
 pub mod secret;
 pub mod spool;
+pub mod target;
 pub mod worker;

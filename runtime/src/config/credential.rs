@@ -37,6 +37,10 @@ pub enum CredentialKind {
     ScimBearer,
     /// The password of a simple bind.
     LdapBind,
+    /// The password of our account at the mail server.
+    Smtp,
+    /// The password of users that were created and have none of their own.
+    InitialPassword,
 }
 
 /// Where a secret came from: for reading it again, and for people.
@@ -62,6 +66,8 @@ impl CredentialKind {
         match self {
             Self::ScimBearer => "scim_bearer",
             Self::LdapBind => "ldap_bind",
+            Self::Smtp => "smtp",
+            Self::InitialPassword => "initial_password",
         }
     }
 }
@@ -71,6 +77,8 @@ impl From<CredentialKindRaw> for CredentialKind {
         match raw {
             CredentialKindRaw::ScimBearer => Self::ScimBearer,
             CredentialKindRaw::LdapBind => Self::LdapBind,
+            CredentialKindRaw::Smtp => Self::Smtp,
+            CredentialKindRaw::InitialPassword => Self::InitialPassword,
         }
     }
 }

@@ -36,6 +36,10 @@ pub struct QuantityError {
     examples: &'static str,
 }
 
+/// A scalar as it was written: a text, a number, or nothing (`null`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loose(pub Option<String>);
+
 /// What was written in place of a quantity: with a number alone the unit is missing, not the
 /// quotes.
 #[derive(Debug)]
@@ -86,6 +90,54 @@ impl Visitor<'_> for WrittenVisitor {
 
     fn visit_i64<E>(self, number: i64) -> Result<Written, E> {
         Ok(Written(number.to_string()))
+    }
+}
+
+// === impl Loose ===
+
+impl<'de> Deserialize<'de> for Loose {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LooseVisitor)
+    }
+}
+
+struct LooseVisitor;
+
+impl Visitor<'_> for LooseVisitor {
+    type Value = Loose;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text or a number")
+    }
+
+    fn visit_unit<E>(self) -> Result<Loose, E> {
+        Ok(Loose(None))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Loose, E> {
+        Ok(Loose(Some(text.to_owned())))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Loose, E> {
+        Ok(Loose(Some(number.to_string())))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Loose, E> {
+        Ok(Loose(Some(number.to_string())))
+    }
+}
+
+impl JsonSchema for Loose {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Loose".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "integer", "null"] })
     }
 }
 

@@ -1,5 +1,7 @@
 //! `config.yml` as it is typed: every key optional that has a default, nothing resolved.
 
+pub(super) mod password;
+
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -28,6 +30,10 @@ pub(super) struct ConfigRaw {
     pub log: LogRaw,
     pub control: ControlRaw,
     pub http: HttpRaw,
+    /// Absent: passwords are not synchronized.
+    pub password: Option<Box<password::PasswordRaw>>,
+    /// Absent: no mail is sent.
+    pub mail: Option<password::MailRaw>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -265,6 +271,10 @@ pub(super) enum CredentialKindRaw {
     ScimBearer,
     /// The password of a simple bind.
     LdapBind,
+    /// The password of our account at the mail server.
+    Smtp,
+    /// The password of users that were created and have none of their own.
+    InitialPassword,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

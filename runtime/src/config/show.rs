@@ -1,6 +1,8 @@
 //! A configuration for people and for its digest: every value with its defaults, no secret ever
 //! (S-08).
 
+mod password;
+
 use kakehi_engine::rule::{Limit, Measure, Thresholds};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -28,6 +30,8 @@ impl Config {
         }
         shown["rules"] = rules(&self.rules);
         shown["run"] = run(&self.run);
+        shown["password"] = self.password.as_ref().map_or(Value::Null, password::password);
+        shown["mail"] = self.mail.as_ref().map_or(Value::Null, password::mail);
         shown
     }
 

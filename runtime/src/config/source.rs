@@ -147,20 +147,21 @@ pub(super) fn source(
 ) -> Source {
     match raw {
         SourceRaw::Ldap(raw) => {
-            Source::Ldap(Box::new(ldap(name, *raw, folder, credentials, findings)))
+            let key = format!("sources.{}.ldap", name.value);
+            Source::Ldap(Box::new(ldap(&key, *raw, folder, credentials, findings)))
         }
         SourceRaw::Ldif(raw) => Source::Ldif(ldif(name, raw, folder, findings)),
     }
 }
 
-fn ldap(
-    name: &At<String>,
+/// A directory as typed under `key`.
+pub(super) fn ldap(
+    key: &str,
     raw: LdapRaw,
     folder: &Path,
     credentials: &Credentials<'_>,
     findings: &mut Findings,
 ) -> Ldap {
-    let key = format!("sources.{}.ldap", name.value);
     if raw.urls.value.is_empty() {
         findings
             .error(NO_URL, format_args!("`{key}.urls` is empty"))
@@ -181,7 +182,7 @@ fn ldap(
             .hint("use `ldaps://` or `starttls: true`");
     }
     for url in &raw.urls.value {
-        check_url(&key, url, raw.starttls || insecure, findings);
+        check_url(key, url, raw.starttls || insecure, findings);
     }
     let pin_sha256 = raw.tls.pin_sha256.as_ref().and_then(|pin| {
         let bytes = sha256(&pin.value);
@@ -206,11 +207,11 @@ fn ldap(
         ca: raw.tls.ca.map(|path| folder.join(path)),
         pin_sha256,
         insecure,
-        bind: bind(&key, raw.bind, credentials, findings),
+        bind: bind(key, raw.bind, credentials, findings),
         bases: raw.bases.value.into_iter().map(|base| base.value).collect(),
         filter: raw.filter.map_or_else(|| FILTER.to_owned(), |filter| filter.value),
         links: raw.links.into_iter().map(AttributeName::from).collect(),
-        limits: limits(&key, raw.limits, raw.timeouts, findings),
+        limits: limits(key, raw.limits, raw.timeouts, findings),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::slot::{AgentSequence, Order, Slot};
+use super::slot::{AgentSequence, INITIAL_AGENT, Order, Slot};
 
 /// How one capture stands to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,12 @@ pub(super) enum Relation {
 pub(super) fn relation(capture: &Order, known: &Order, skew_window: Duration) -> Relation {
     if capture.origin.agent == known.origin.agent {
         return within_agent(&capture.origin, &known.origin);
+    }
+    if &*known.origin.agent == INITIAL_AGENT {
+        return Relation::Newer { tied: false };
+    }
+    if &*capture.origin.agent == INITIAL_AGENT {
+        return Relation::Older;
     }
     let apart = capture.captured_at.0.abs_diff(known.captured_at.0);
     if u128::from(apart) <= skew_window.as_millis() {
@@ -99,10 +105,19 @@ mod tests {
             (("dc2", 1, 1, 1300, 9), Relation::Older),
             (("dc2", 1, 1, 1301, 9), Relation::Newer { tied: false }),
             (("dc2", 1, 1, 699, 11), Relation::Older),
+            ((INITIAL_AGENT, 0, 0, 9000, 11), Relation::Older),
         ] {
             let got = relation(&order(capture), &order(known), Duration::from_secs(300));
             assert_eq!(got, expected, "{capture:?} against {known:?}");
         }
+    }
+
+    #[test]
+    fn n14_whatever_a_source_ever_told_is_newer_than_an_initial_password() {
+        let initial = order((INITIAL_AGENT, 0, 0, 9000, 11));
+        let told = order(("dc1", 1, 1, 100, 12));
+        let got = relation(&told, &initial, Duration::from_secs(300));
+        assert_eq!(got, Relation::Newer { tied: false });
     }
 
     #[test]

@@ -53,7 +53,12 @@ pub enum Operation {
     Change,
     Reset,
     Create,
+    /// Nobody chose it: the password of a user that was created without one (5.7).
+    Initial,
 }
+
+/// The agent that initial passwords are told by: whatever another one ever tells is newer.
+pub const INITIAL_AGENT: &str = "kakehi";
 
 /// A password that waits, or is under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
