@@ -38,7 +38,6 @@ use tokio::sync::{Semaphore, oneshot};
 
 pub use self::agent::Gap;
 pub use self::error::QueueError;
-pub use self::mail::{MailTo, Recipients, WaitingMail};
 pub use self::reader::{AgentSeen, AuditLine, ListFilter, Listed, QueueReader, Status};
 pub use self::start::StartCounts;
 
@@ -48,6 +47,7 @@ use self::row::SlotId;
 use self::work::{Memory, Work};
 use self::writer::{Call, Hook, Message, Told, Writer};
 use crate::door::Clock;
+use crate::mail::{Audience, MailRow};
 
 /// Sealed records that are kept at most, unless configured otherwise (password.md 12).
 pub const RECORDS_MAX: u64 = 100_000;
@@ -73,7 +73,8 @@ pub struct QueueOptions {
     pub bytes_max: u64,
     /// Targets that passwords are delivered to.
     pub targets: BTreeSet<ConnectorName>,
-    pub recipients: Recipients,
+    /// Who is written to about what.
+    pub audience: Audience,
 }
 
 /// The queue of one process. Clones are the same queue; the last one that goes closes it.
@@ -291,7 +292,7 @@ impl Queue {
     }
 
     /// Mails whose time has come, oldest first.
-    pub fn due_mails(&self, now: Timestamp, limit: usize) -> Result<Vec<WaitingMail>> {
+    pub fn due_mails(&self, now: Timestamp, limit: usize) -> Result<Vec<MailRow>> {
         self.inner.reader.due_mails(now, limit)
     }
 
@@ -400,7 +401,7 @@ fn start(
     let (records, bytes) = start::kept(&sql)?;
     let mut memory = Memory {
         queue,
-        recipients: options.recipients,
+        audience: options.audience,
         records_max: options.records_max,
         bytes_max: options.bytes_max,
         arrival: start::meta(&sql, "arrival")?,

@@ -11,9 +11,10 @@ use rusqlite::{Connection, Row};
 
 use super::codes::{instant, integer, maybe_instant, maybe_integer, number, text, token, word};
 use super::error::{QueueError, Result};
-use super::mail::{self, WaitingMail};
+use super::mail;
 use super::row::{self, SlotId};
 use super::{cell, open, start};
+use crate::mail::MailRow;
 
 /// See [`Queue::read`](super::Queue::read) and [`QueueReader::open`].
 pub struct QueueReader {
@@ -203,7 +204,7 @@ impl QueueReader {
     }
 
     /// Mails whose time has come, oldest first.
-    pub fn due_mails(&self, now: Timestamp, limit: usize) -> Result<Vec<WaitingMail>> {
+    pub fn due_mails(&self, now: Timestamp, limit: usize) -> Result<Vec<MailRow>> {
         mail::due(&self.sql(), now, limit)
     }
 

@@ -22,8 +22,9 @@ use kakehi_engine::password::{
 };
 use kakehi_engine::time::Timestamp;
 
-use super::{Arrived, Picked, Queue, QueueOptions, Recipients, StartCounts};
+use super::{Arrived, Picked, Queue, QueueOptions, StartCounts};
 use crate::door::Clock;
+use crate::mail::Audience;
 
 pub(super) const LEASE: Duration = Duration::from_secs(60);
 
@@ -52,7 +53,7 @@ pub(super) fn options(folder: &Path, policy: Policy) -> QueueOptions {
         records_max: 1000,
         bytes_max: 1_000_000,
         targets: ["cloud".into(), "wiki".into()].into(),
-        recipients: Recipients::default(),
+        audience: Audience::default(),
     }
 }
 

@@ -14,9 +14,9 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::codes::Code;
 use super::error::{QueueError, Result};
-use super::mail::Recipients;
 use super::row::{self, SlotId, Stored};
 use super::{Arrived, Captured, Picked, agent, cell, mail};
+use crate::mail::Audience;
 
 /// So many slots in a row that a worker may not have are looked at before it gets none.
 const REFUSED_MAX: usize = 64;
@@ -30,7 +30,7 @@ const RELAXED_PERCENT: u64 = 70;
 pub(super) struct Memory {
     /// Policy, gates and breakers; its slots are those of the present event.
     pub queue: PasswordQueue,
-    pub recipients: Recipients,
+    pub audience: Audience,
     pub records_max: u64,
     pub bytes_max: u64,
     /// The numbers given out last.
@@ -384,7 +384,7 @@ impl Work<'_> {
 
     fn mail(&self, mail: &Mail, login: &str) -> Result<()> {
         let each = self.memory.queue.policy.mail == MailMode::EveryAttempt;
-        for recipient in self.memory.recipients.of(mail.kind) {
+        for recipient in mail::recipients(&self.memory.audience, mail.kind) {
             mail::write(self.sql, mail, recipient, login, each, self.now)?;
         }
         Ok(())

@@ -119,7 +119,9 @@ async fn a_command_that_fails_or_panics_takes_back_its_own_work_only() {
 #[tokio::test]
 async fn a_large_scope_is_worked_on_in_parts_and_all_of_it_is() {
     let policy = Policy::preset(Preset::Balanced, Some(60));
-    let world = World::with(policy, |options| options.records_max = 5000);
+    let world = World::with(policy, |options| {
+        (options.records_max, options.bytes_max) = (5000, 50_000_000)
+    });
     let many = crate::queue::CHUNK as u64 * 2 + 7;
     let captures = (1..=many).map(|n| world.queue.capture(world.arrived(&format!("u{n}"), n)));
     for captured in futures_util::future::join_all(captures).await {
