@@ -263,10 +263,15 @@ impl Queue {
         }
         let clear = |work: &mut Work<'_>| {
             clear::clear(work.sql, &mut work.memory.cleared_at, work.now)?;
-            Ok(std::mem::take(&mut work.memory.set_aside))
+            let breakers = work.memory.queue.targets.values();
+            let opens = breakers.filter_map(|breaker| breaker.open_until).min();
+            Ok((std::mem::take(&mut work.memory.set_aside), opens))
         };
-        tended.set_aside = self.write(clear).await?;
-        tended.next = self.next_due()?.map(|due| due.max(now.plus(AGAIN_SECONDS)));
+        let (set_aside, opens) = self.write(clear).await?;
+        tended.set_aside = set_aside;
+        // A target that is left alone may be tried again then, and nothing else tells of it.
+        let next = [self.next_due()?, opens.filter(|opens| *opens > now)].into_iter().flatten();
+        tended.next = next.min().map(|due| due.max(now.plus(AGAIN_SECONDS)));
         Ok(tended)
     }
 

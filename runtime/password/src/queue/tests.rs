@@ -6,6 +6,7 @@ mod crash;
 mod damaged;
 mod erased;
 mod mails;
+mod model;
 mod rows;
 mod waiting;
 

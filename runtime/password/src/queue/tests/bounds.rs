@@ -131,3 +131,36 @@ async fn a_large_scope_is_worked_on_in_parts_and_all_of_it_is() {
     let purged = actions.iter().filter(|action| matches!(action, Action::Purge(_))).count();
     assert_eq!((purged as u64, world.records()), (many, 0));
 }
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_and_is_no_end() {
+    let world = World::new(Preset::Balanced);
+    world.capture("first", 1).await;
+    let pages = |most: i64| {
+        world.queue.write(move |work| {
+            work.sql.pragma_update_and_check(None, "max_page_count", most, |_| Ok(()))?;
+            Ok(())
+        })
+    };
+    // SQLite takes no number below what the file has.
+    pages(1).await.unwrap();
+    let mut taken = vec!["first".to_owned()];
+    let refused = loop {
+        let user = format!("user{}", taken.len());
+        match world.queue.capture(world.arrived(&user, taken.len() as u64 + 1)).await {
+            Ok(_) => taken.push(user),
+            Err(refused) => break refused,
+        }
+    };
+    assert!(matches!(refused, QueueError::DiskFull), "{refused}");
+    assert!(refused.is_temporary());
+    pages(1_000_000).await.unwrap();
+    world.capture("last", 900).await;
+    let world = world.restart();
+    taken.push("last".into());
+    for user in &taken {
+        let record = world.slot(user).record.unwrap();
+        assert!(world.sealed(record.id).is_some(), "{user}");
+    }
+    assert_eq!(world.records(), taken.len() as u64);
+}

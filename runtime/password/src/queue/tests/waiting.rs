@@ -52,6 +52,8 @@ async fn a_target_that_does_not_answer_is_left_alone() {
     }
     assert_eq!(asked, 5, "the breaker opened");
     assert_eq!(world.queue.breakers().await.unwrap()["cloud"].failures, 5);
+    let next = world.queue.tend().await.unwrap().next.unwrap();
+    assert!(next <= world.clock.now().plus(30), "it is told when to come again");
     world.clock.forward(31);
     let probes = world.queue.pick(&"cloud".into(), 9, LEASE).await.unwrap();
     assert_eq!(probes.len(), 1, "one tries whether it is back");
