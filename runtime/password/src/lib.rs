@@ -20,4 +20,5 @@ pub mod queue;
 pub mod scrub;
 pub mod secret;
 pub mod spool;
+pub mod target;
 pub mod worker;

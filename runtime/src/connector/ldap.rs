@@ -2,7 +2,7 @@
 //!
 //! The way of an answer: [`guard`] checks it, [`search`] hands it over in time, [`page`] (listings)
 //! or [`delta`] (RFC 4533) makes changes of it with the help of [`decode`]. The connection is kept
-//! between polls and given up at the first failure.
+//! between polls and given up at the first failure. [`password`] alone writes.
 
 mod ber;
 mod connect;
@@ -14,6 +14,7 @@ mod guard;
 mod message;
 pub mod options;
 mod page;
+pub mod password;
 mod probe;
 mod schema;
 #[cfg(test)]

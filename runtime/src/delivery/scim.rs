@@ -9,6 +9,7 @@ mod learned;
 mod map;
 mod match_index;
 mod members;
+pub mod password;
 mod patch;
 pub mod path;
 pub mod profile;
@@ -16,6 +17,7 @@ mod resolver;
 mod response;
 mod retry;
 pub mod schema;
+mod sealed;
 mod window;
 mod write;
 
@@ -32,6 +34,7 @@ use self::client::Client;
 use self::learned::Learned;
 use self::map::Resource;
 use self::match_index::MatchIndex;
+use self::password::{ScimPasswordOptions, ScimPasswords};
 pub use self::profile::Profile;
 use self::schema::ResourceType;
 use self::write::Writer;
@@ -71,6 +74,8 @@ pub enum OptionsError {
     BaseUrl { url: String, reason: &'static str },
     #[error("the certificates in `{path}` cannot be used: {reason}")]
     Ca { path: PathBuf, reason: String },
+    #[error("`{path}` names no single attribute that users can be looked up by")]
+    MatchAttribute { path: String },
     #[error("the token holds characters that no header can")]
     Token,
     #[error("cannot set TLS up")]
@@ -81,7 +86,7 @@ pub enum OptionsError {
 
 /// One SCIM service provider with one credential.
 pub struct ScimTarget {
-    client: Client,
+    client: Arc<Client>,
     profile: Profile,
     learned: [(ResourceType, Learned); 2],
     matches: MatchIndex,
@@ -95,7 +100,7 @@ impl ScimTarget {
     /// Errors: [`OptionsError`] for a URL, certificate file or token that cannot be used.
     pub fn new(options: ScimOptions) -> Result<Self, OptionsError> {
         Ok(Self {
-            client: Client::new(&options)?,
+            client: Arc::new(Client::new(&options)?),
             learned: [schema::USER, schema::GROUP]
                 .map(|kind| (kind, Learned::new(&options.profile))),
             matches: MatchIndex::new(options.profile.page.clone()),
@@ -106,6 +111,11 @@ impl ScimTarget {
     /// The token of all requests from now on; those under way keep theirs (DV-14).
     pub fn set_token(&self, token: Arc<Secret>) {
         self.client.set_token(token);
+    }
+
+    /// The same target for passwords: with the same connections, token and pauses.
+    pub fn passwords(&self, options: ScimPasswordOptions) -> Result<ScimPasswords, OptionsError> {
+        ScimPasswords::with(self.client.clone(), options)
     }
 
     fn writer(&self, class: &ClassName) -> Result<Writer<'_>, TargetError> {

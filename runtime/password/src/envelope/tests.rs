@@ -217,7 +217,10 @@ proptest! {
     }
 
     #[test]
-    fn no_mutation_makes_parsing_panic(at in 0_usize..300, bytes in prop::collection::vec(any::<u8>(), 0..9)) {
+    fn no_mutation_makes_parsing_panic(
+        at in 0_usize..300,
+        bytes in prop::collection::vec(any::<u8>(), 0..9),
+    ) {
         let mut near = layout::write(Suite::X25519ChaCha, KeyId([0; 8]), &metadata()).unwrap();
         near.extend([7; 60]);
         let at = at.min(near.len());

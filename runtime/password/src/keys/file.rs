@@ -1,6 +1,7 @@
 //! Files of private keys: who may have them, what is in them.
 //!
-//! One line: `kakehi-password-private-key-v1 <x25519|p256> <kid> <created, ms since 1970> <base64>`.
+//! One line: `kakehi-password-private-key-v1 <x25519|p256> <kid> <created> <base64>`, the time of
+//! creation in milliseconds since 1970.
 
 use std::fs::{self, File};
 use std::io::Read;

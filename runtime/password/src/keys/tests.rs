@@ -3,7 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use expect_test::{Expect, expect};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
 
 use super::*;
@@ -125,56 +126,26 @@ fn a_damaged_key_file_is_told_of() {
     }
 }
 
-fn check(text: &str, expected: Expect) {
-    let found = match PublicKey::parse(text) {
-        Ok(key) => key.to_string(),
-        Err(error) => error.to_string(),
-    };
-    expected.assert_eq(&found);
-}
-
 #[test]
 fn what_a_public_key_must_look_like() {
-    let zero = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [0_u8; 32]);
-    let line =
-        |suite: &str, id: &str, key: &str| format!("kakehi-password-key-v1 {suite} {id} {key}");
-    check(
-        "",
-        expect![[
-            r#"a public key is one line `kakehi-password-key-v1 <x25519|p256> <key id> <base64>`, and this has another beginning"#
-        ]],
-    );
-    check(
-        &line("x25519", "0011223344556677", ""),
-        expect![[
-            r#"a public key is one line `kakehi-password-key-v1 <x25519|p256> <key id> <base64>`, and this has another number of words"#
-        ]],
-    );
-    check(
-        &line("rsa", "0011223344556677", "AA=="),
-        expect![[r#"unknown kind of key `rsa`: `x25519` and `p256` are known"#]],
-    );
-    check(
-        &line("x25519", "+11223344556677f", "AA=="),
-        expect![[
-            r#"a public key is one line `kakehi-password-key-v1 <x25519|p256> <key id> <base64>`, and this has a key id that is not 16 hex digits"#
-        ]],
-    );
-    check(
-        &line("x25519", "0011223344556677", "%"),
-        expect![[
-            r#"a public key is one line `kakehi-password-key-v1 <x25519|p256> <key id> <base64>`, and this has a key that is not base64"#
-        ]],
-    );
-    // A point of low order: every shared secret would be known to everybody.
-    check(
-        &line("x25519", "0011223344556677", &zero),
-        expect!["the bytes of the key are no x25519 key"],
-    );
-    check(
-        &line("p256", "0011223344556677", &zero),
-        expect!["the bytes of the key are no p256 key"],
-    );
+    let shape = |found| Err(PublicKeyError::Shape { found });
+    let zero = STANDARD.encode([0_u8; 32]);
+    let line = |suite, id, key: &str| format!("kakehi-password-key-v1 {suite} {id} {key}");
+    let id = "0011223344556677";
+    for (text, expected) in [
+        (String::new(), shape("another beginning")),
+        ("ssh-ed25519 AAAA".to_owned(), shape("another beginning")),
+        (line("x25519", id, ""), shape("another number of words")),
+        (line("x25519", id, "AA== comment"), shape("another number of words")),
+        (line("rsa", id, "AA=="), Err(PublicKeyError::Suite("rsa".to_owned()))),
+        (line("x25519", "+11223344556677f", "A"), shape("a key id that is not 16 hex digits")),
+        (line("x25519", id, "%"), shape("a key that is not base64")),
+        // A point of low order: every shared secret would be known to everybody.
+        (line("x25519", id, &zero), Err(PublicKeyError::Bytes(Suite::X25519ChaCha))),
+        (line("p256", id, &zero), Err(PublicKeyError::Bytes(Suite::P256Aes))),
+    ] {
+        assert_eq!(PublicKey::parse(&text), expected, "{text}");
+    }
     let (_folder, _, public) = pair(Suite::P256Aes);
     let altered = public.to_string().replace(&public.id().to_string(), "0011223344556677");
     let told = PublicKey::parse(&altered).unwrap_err();

@@ -1,6 +1,7 @@
 //! Connections: the options of a source flow in, a secured, bound and guarded connection flows out.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,10 +13,11 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
+use zeroize::Zeroizing;
 
 use super::ber;
 use super::fault::{Failure, Fault, FaultKind, of_bind, shown};
-use super::guard::{FaultSlot, Frame, Guard, Inbox};
+use super::guard::{FaultSlot, Frame, Guard, Inbox, Write};
 use super::message::{self, Message};
 use super::options::{Bind, LdapOptions, Limits};
 use super::tls;
@@ -38,11 +40,26 @@ pub struct Connection {
     pub frames: mpsc::UnboundedReceiver<Frame>,
     /// Ends the search with this message id, and the connection.
     pub abandon: mpsc::UnboundedSender<i32>,
+    writes: mpsc::UnboundedSender<Write>,
+    /// Message id of the next write.
+    next_write: i32,
     fault: FaultSlot,
     pub url: ServerUrl,
     /// How the stream is secured, for people.
     pub security: String,
+    /// Whether nobody else can read it: TLS, or a Unix socket.
+    pub protected: bool,
     pub limits: Limits,
+}
+
+/// Message id of the first write: `ldap3` counts its own from 1 and never gets here.
+const WRITE_ID_FIRST: i32 = 1 << 30;
+
+/// A write without an answer.
+pub struct LostWrite {
+    pub failure: Failure,
+    /// Whether any of it was sent: it may have been carried out.
+    pub sent: bool,
 }
 
 /// What a network stream must be able to do.
@@ -72,6 +89,32 @@ impl Connection {
     pub fn ended(&self) -> Failure {
         let closed = Fault { kind: FaultKind::Closed, id: 0, offset: 0 };
         self.fault.get().cloned().unwrap_or(closed).into()
+    }
+
+    /// Sends a message that sets a password, made for a message id, and waits for its answer. The
+    /// connection is of no use after an error.
+    pub async fn write(
+        &mut self,
+        request: impl FnOnce(i32) -> Zeroizing<Vec<u8>>,
+        limit: Duration,
+    ) -> Result<Frame, LostWrite> {
+        let (id, sent) = (self.next_write, Arc::new(AtomicBool::new(false)));
+        self.next_write += 1;
+        let request = Write { bytes: request(id), sent: Arc::clone(&sent) };
+        let answer = match self.writes.send(request) {
+            Ok(()) => timeout(limit, self.frames.recv()).await,
+            // The guard is gone.
+            Err(_) => Ok(None),
+        };
+        let failure = match answer {
+            Ok(Some(frame)) => match Message::parse(&frame.bytes) {
+                Ok(message) if message.id == id => return Ok(frame),
+                _ => Failure::Protocol("the answer is to another request".to_owned()),
+            },
+            Ok(None) => self.ended(),
+            Err(_) => late("the answer", limit),
+        };
+        Err(LostWrite { failure, sent: sent.load(Ordering::SeqCst) })
     }
 
     async fn bind(&mut self, bind: &Bind) -> Result<(), Failure> {
@@ -106,6 +149,7 @@ async fn open_at(url: &ServerUrl, options: &LdapOptions) -> Result<Connection, F
         .await
         .unwrap_or_else(|_| Err(late("connecting", limit)))?;
     let mut connection = guarded(stream, url, security, options.limits).await?;
+    connection.protected = !url.is_plain() || options.starttls;
     connection.bind(&options.bind).await?;
     Ok(connection)
 }
@@ -221,11 +265,13 @@ async fn guarded(
     ours.set_nonblocking(true).map_err(local)?;
     let (frames, received) = mpsc::unbounded_channel();
     let (abandon, abandoned) = mpsc::unbounded_channel();
+    let (writes, to_write) = mpsc::unbounded_channel();
     let fault = FaultSlot::default();
     let guard = Guard {
         local: UnixStream::from_std(ours).map_err(local)?,
         frames,
         abandon: abandoned,
+        writes: to_write,
         fault: Arc::clone(&fault),
         message_bytes_max: limits.message_bytes,
         window_bytes: limits.window_bytes,
@@ -238,7 +284,18 @@ async fn guarded(
     spawn(async move { guard.run(stream).await });
     // Its error says no more than the guard's fault does.
     spawn(async move { drop(driver.drive().await) });
-    Ok(Connection { ldap, frames: received, abandon, fault, url: url.clone(), security, limits })
+    Ok(Connection {
+        ldap,
+        frames: received,
+        abandon,
+        writes,
+        next_write: WRITE_ID_FIRST,
+        fault,
+        url: url.clone(),
+        security,
+        protected: false,
+        limits,
+    })
 }
 
 /// Both tasks of a connection end with it: dropping the `ldap3` handle ends its driver, which

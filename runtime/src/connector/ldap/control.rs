@@ -11,6 +11,9 @@ pub const SYNC_STATE: &str = "1.3.6.1.4.1.4203.1.9.1.2";
 pub const SYNC_DONE: &str = "1.3.6.1.4.1.4203.1.9.1.3";
 pub const SYNC_INFO: &str = "1.3.6.1.4.1.4203.1.9.1.4";
 
+/// What a password policy minds (draft-behera-ldap-password-policy-10 section 6).
+pub const PASSWORD_POLICY: &str = "1.3.6.1.4.1.42.2.27.8.5.1";
+
 /// Mode refreshOnly of a synchronization request: everything that is new, then an end.
 const REFRESH_ONLY: u8 = 1;
 
@@ -97,6 +100,14 @@ pub fn sync_info(mut value: &[u8]) -> Result<SyncInfo<'_>, BerError> {
     }
 }
 
+/// The error in a password policy response: SEQUENCE { warning [0] OPTIONAL, error [1] ENUMERATED
+/// OPTIONAL }.
+pub fn password_policy_error(mut value: &[u8]) -> Result<Option<u32>, BerError> {
+    let mut sequence = ber::take(&mut value, ber::SEQUENCE)?;
+    ber::optional(&mut sequence, 0xa0)?;
+    ber::optional(&mut sequence, 0x81)?.map(ber::unsigned).transpose()
+}
+
 fn uuid(bytes: &[u8]) -> Result<Uuid, BerError> {
     bytes.try_into().map_err(|_| BerError::Unexpected("UUID length"))
 }
@@ -128,6 +139,21 @@ mod tests {
         ] {
             assert_eq!(sync_info(&value), Ok(expected));
         }
+    }
+
+    #[test]
+    fn the_error_of_a_password_policy_is_found_behind_a_warning_too() {
+        let warning = put(0xa0, &put(0x80, &[5]));
+        for (content, expected) in [
+            (vec![], Ok(None)),
+            (put(0x81, &[6]), Ok(Some(6))),
+            ([warning.clone(), put(0x81, &[8])].concat(), Ok(Some(8))),
+            (warning, Ok(None)),
+            (put(0x81, &[]), Err(BerError::Cut)),
+        ] {
+            assert_eq!(password_policy_error(&put(SEQUENCE, &content)), expected);
+        }
+        assert!(password_policy_error(&[]).is_err());
     }
 
     #[test]

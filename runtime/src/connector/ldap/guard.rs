@@ -1,8 +1,10 @@
 //! The frame guard: it alone reads and writes the network (L-30). A server's bytes flow in, checked
 //! messages flow out: answers to a search to whoever reads it, all others to `ldap3`, which is safe
-//! only behind this wall. Requests of `ldap3` flow the other way, and only those that read.
+//! only behind this wall. Requests of `ldap3` flow the other way, and only those that read. Passwords
+//! are written past `ldap3`, which would keep copies of them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use zeroize::Zeroizing;
 
 use super::ber;
 use super::fault::{Fault, FaultKind, shown};
@@ -31,6 +34,13 @@ pub struct Frame {
     _room: OwnedSemaphorePermit,
 }
 
+/// A whole message that sets a password.
+pub struct Write {
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// Becomes true before its first byte is on its way.
+    pub sent: Arc<AtomicBool>,
+}
+
 /// Where the guard leaves the first fault (L-36).
 pub type FaultSlot = Arc<OnceLock<Fault>>;
 
@@ -49,6 +59,7 @@ pub struct Guard {
     pub frames: mpsc::UnboundedSender<Frame>,
     /// A message id that comes in here is abandoned, and the connection with it (L-26).
     pub abandon: mpsc::UnboundedReceiver<i32>,
+    pub writes: mpsc::UnboundedReceiver<Write>,
     pub fault: FaultSlot,
     pub message_bytes_max: usize,
     /// Bytes of search answers that may wait to be read (L-34).
@@ -85,6 +96,7 @@ impl Guard {
             writer,
             operations: &operations,
             abandon: &mut self.abandon,
+            writes: &mut self.writes,
         };
         let fault = tokio::select! {
             fault = incoming.run() => fault,
@@ -146,7 +158,13 @@ impl<R: AsyncRead + Unpin, L: AsyncWrite + Unpin> Incoming<'_, R, L> {
     fn route(&self, id: i32, tag: u8) -> Result<Route, FaultKind> {
         let mut operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
         let asked = operations.get(&id).copied().ok_or(FaultKind::Unasked)?;
-        if matches!(tag, message::BIND_ANSWER | message::DONE) {
+        if matches!(
+            tag,
+            message::BIND_ANSWER
+                | message::DONE
+                | message::MODIFY_ANSWER
+                | message::EXTENDED_ANSWER
+        ) {
             operations.remove(&id);
         }
         match (asked, tag) {
@@ -155,6 +173,9 @@ impl<R: AsyncRead + Unpin, L: AsyncWrite + Unpin> Incoming<'_, R, L> {
                 message::SEARCH,
                 message::ENTRY | message::REFERENCE | message::INTERMEDIATE | message::DONE,
             ) => Ok(Route::Search),
+            // Taken up in the same way.
+            (message::MODIFY, message::MODIFY_ANSWER)
+            | (message::EXTENDED, message::EXTENDED_ANSWER) => Ok(Route::Search),
             _ => Err(FaultKind::Unasked),
         }
     }
@@ -166,6 +187,7 @@ struct Outgoing<'g, L, W> {
     writer: W,
     operations: &'g Operations,
     abandon: &'g mut mpsc::UnboundedReceiver<i32>,
+    writes: &'g mut mpsc::UnboundedReceiver<Write>,
 }
 
 impl<L: AsyncRead + Unpin, W: AsyncWrite + Unpin> Outgoing<'_, L, W> {
@@ -177,6 +199,7 @@ impl<L: AsyncRead + Unpin, W: AsyncWrite + Unpin> Outgoing<'_, L, W> {
                     // `ldap3` is gone: so is everybody who could read an answer.
                     Err(_) => self.say_goodbye(None).await,
                 },
+                Some(request) = self.writes.recv() => self.set_password(&request).await,
                 id = self.abandon.recv() => self.say_goodbye(id).await,
             };
             if let Err(kind) = result {
@@ -190,11 +213,25 @@ impl<L: AsyncRead + Unpin, W: AsyncWrite + Unpin> Outgoing<'_, L, W> {
         if !matches!(request.tag, message::BIND | message::SEARCH) {
             return Err(FaultKind::Forbidden { tag: request.tag });
         }
+        self.expect_answer(&request);
+        write(&mut self.writer, bytes).await
+    }
+
+    async fn set_password(&mut self, request: &Write) -> Result<(), FaultKind> {
+        let operation = Message::parse(&request.bytes)?;
+        if !matches!(operation.tag, message::MODIFY | message::EXTENDED) {
+            return Err(FaultKind::Forbidden { tag: operation.tag });
+        }
+        self.expect_answer(&operation);
+        request.sent.store(true, Ordering::SeqCst);
+        write(&mut self.writer, &request.bytes).await
+    }
+
+    fn expect_answer(&self, request: &Message<'_>) {
         self.operations
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(request.id, request.tag);
-        write(&mut self.writer, bytes).await
     }
 
     /// Abandons a search that nobody reads any more and leaves.

@@ -12,6 +12,8 @@ pub const UNBIND: u8 = 0x42;
 pub const SEARCH: u8 = 0x63;
 pub const ENTRY: u8 = 0x64;
 pub const DONE: u8 = 0x65;
+pub const MODIFY: u8 = 0x66;
+pub const MODIFY_ANSWER: u8 = 0x67;
 pub const REFERENCE: u8 = 0x73;
 pub const ABANDON: u8 = 0x50;
 pub const EXTENDED: u8 = 0x77;
@@ -74,7 +76,7 @@ impl<'a> Message<'a> {
             control?;
         }
         match self.tag {
-            BIND_ANSWER | DONE | EXTENDED_ANSWER => self.outcome().map(|_| ()),
+            BIND_ANSWER | DONE | MODIFY_ANSWER | EXTENDED_ANSWER => self.outcome().map(|_| ()),
             ENTRY => {
                 for attribute in self.entry()?.attributes() {
                     for value in attribute?.1 {
@@ -309,7 +311,7 @@ mod tests {
             ("a set", put(SET, &[put_integer(1), put(DONE, &done)].concat())),
             ("a negative id", encode::message(-1, DONE, &done, &[])),
             ("an unknown operation", encode::message(1, 0x6f, &done, &[])),
-            ("a write operation", encode::message(1, 0x67, &done, &[])),
+            ("an answer to an add", encode::message(1, 0x69, &done, &[])),
             ("a result of two elements", encode::message(1, DONE, &done[..5], &[])),
             ("a result without its code", encode::message(1, DONE, &done[3..], &[])),
             ("a text that is none", encode::message(1, DONE, &[10, 1, 0, 4, 0, 4, 1, 0xff], &[])),

@@ -2,12 +2,15 @@
 //! hold to is here: addresses, limits, pauses, the token (delivery.md 9, 10, 14).
 
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use kakehi_engine::object::ConnectorName;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH, RETRY_AFTER, USER_AGENT,
+};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -16,6 +19,7 @@ use serde_json::Value as Json;
 use super::resolver::{Resolver, is_permitted};
 use super::response::{self, Answer, Kind, Raw};
 use super::retry::{self, Pause};
+use super::sealed::Sealed;
 use super::window::Window;
 use super::{OptionsError, ScimOptions};
 use crate::config::secret::Secret;
@@ -50,13 +54,28 @@ pub struct Request<'a> {
     pub endpoint: &'static str,
     pub id: Option<&'a str>,
     pub query: Vec<(&'static str, String)>,
+    /// The version that the object must have.
+    pub if_match: Option<&'a str>,
     pub body: Option<Json>,
+}
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub enum Lost {
+    /// Not a byte of its body was sent.
+    NotSent { message: String, retry_after: Option<Duration> },
+    /// The server's certificate, our token or the request itself cannot be used.
+    Refused(String),
+    /// It may have been carried out.
+    Sent(String),
 }
 
 pub struct Client {
     pub name: ConnectorName,
     base: String,
-    http: reqwest::Client,
+    connecting: Connecting,
+    /// Holds the connections. `None`: the next request makes new ones.
+    http: Mutex<Option<reqwest::Client>>,
     token: RwLock<Arc<Secret>>,
     clock: Arc<dyn Clock>,
     pause: Pause,
@@ -64,11 +83,41 @@ pub struct Client {
     pub window: Window,
 }
 
+/// What connections are made with.
+struct Connecting {
+    tls: rustls::ClientConfig,
+    allow_loopback: bool,
+    connect_timeout: Duration,
+    total_timeout: Duration,
+}
+
+// === impl Connecting ===
+
+impl Connecting {
+    /// A client without connections.
+    fn client(&self) -> Result<reqwest::Client, reqwest::Error> {
+        reqwest::Client::builder()
+            .tls_backend_preconfigured(self.tls.clone())
+            .dns_resolver(Resolver { allow_loopback: self.allow_loopback })
+            // A redirect would carry the token to wherever the server says.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            // Only the plan's executor knows what may be sent twice.
+            .retry(reqwest::retry::never())
+            .connect_timeout(self.connect_timeout)
+            .timeout(self.total_timeout)
+            .pool_idle_timeout(IDLE_MAX)
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .http2_keep_alive_timeout(self.connect_timeout)
+            .build()
+    }
+}
+
 // === impl Request ===
 
 impl<'a> Request<'a> {
     pub fn new(method: Method, endpoint: &'static str) -> Self {
-        Self { method, endpoint, id: None, query: vec![], body: None }
+        Self { method, endpoint, id: None, query: vec![], if_match: None, body: None }
     }
 
     pub fn id(self, id: &'a str) -> Self {
@@ -78,6 +127,10 @@ impl<'a> Request<'a> {
     pub fn query(mut self, key: &'static str, value: impl Into<String>) -> Self {
         self.query.push((key, value.into()));
         self
+    }
+
+    pub fn if_match(self, etag: Option<&'a str>) -> Self {
+        Self { if_match: etag, ..self }
     }
 
     pub fn body(self, body: Json) -> Self {
@@ -121,25 +174,18 @@ impl Client {
     pub fn new(options: &ScimOptions) -> Result<Self, OptionsError> {
         let base = base_url(&options.base_url, options.allow_loopback)?;
         bearer(&options.token).ok_or(OptionsError::Token)?;
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(options)?)
-            .dns_resolver(Resolver { allow_loopback: options.allow_loopback })
-            // A redirect would carry the token to wherever the server says.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            // Only the plan's executor knows what may be sent twice.
-            .retry(reqwest::retry::never())
-            .connect_timeout(options.connect_timeout)
-            .timeout(options.total_timeout)
-            .pool_idle_timeout(IDLE_MAX)
-            .http2_keep_alive_interval(PING_INTERVAL)
-            .http2_keep_alive_timeout(options.connect_timeout)
-            .build()
-            .map_err(OptionsError::Client)?;
+        let connecting = Connecting {
+            tls: tls(options)?,
+            allow_loopback: options.allow_loopback,
+            connect_timeout: options.connect_timeout,
+            total_timeout: options.total_timeout,
+        };
+        let http = connecting.client().map_err(OptionsError::Client)?;
         Ok(Self {
             name: options.name.clone(),
             base,
-            http,
+            connecting,
+            http: Mutex::new(Some(http)),
             token: RwLock::new(options.token.clone()),
             clock: options.clock.clone(),
             pause: Pause::default(),
@@ -151,6 +197,11 @@ impl Client {
     /// The token of all requests from now on; those under way keep theirs (DV-14).
     pub fn set_token(&self, token: Arc<Secret>) {
         *self.token.write().unwrap_or_else(PoisonError::into_inner) = token;
+    }
+
+    /// No later request uses a connection that is open now; those under way go on.
+    pub fn close_connections(&self) {
+        *self.http.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub fn clock(&self) -> &dyn Clock {
@@ -198,6 +249,45 @@ impl Client {
         response::classify(&self.name, kind, raw)
     }
 
+    /// Sends one request, once, and gives its answer unsorted: for callers with rules of their own.
+    /// `secret`: a body that nobody else may hold a copy of.
+    ///
+    /// Errors: there is no answer; while the target is paused nothing is sent.
+    pub async fn call(&self, request: Request<'_>, secret: Option<Bytes>) -> Result<Raw, Lost> {
+        if let Some(left) = self.pause.left(self.clock.now()) {
+            let message = "it asked for a pause".into();
+            return Err(Lost::NotSent { message, retry_after: Some(left) });
+        }
+        let mut prepared = self.prepare(request).map_err(|error| match error {
+            TargetError::Unavailable { message, retry_after, .. } => {
+                Lost::NotSent { message, retry_after }
+            }
+            other => Lost::Refused(other.to_string()),
+        })?;
+        let sealed = secret.map(Sealed::new);
+        let sent = sealed.as_ref().map(Sealed::taken);
+        if let Some(sealed) = sealed {
+            prepared = prepared.header(CONTENT_TYPE, SCIM_JSON).body(reqwest::Body::wrap(sealed));
+        }
+        let raw = self.exchange(prepared).await.map_err(|error| {
+            lost(error, sent.is_some_and(|sent| sent.load(std::sync::atomic::Ordering::SeqCst)))
+        })?;
+        if matches!(raw.status, 429 | 503) {
+            self.pause.extend(self.clock.now(), raw.retry_after.unwrap_or(PAUSE_DEFAULT));
+        }
+        Ok(raw)
+    }
+
+    fn http(&self) -> Result<reqwest::Client, reqwest::Error> {
+        let mut held = self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(http) = &*held {
+            return Ok(http.clone());
+        }
+        let http = self.connecting.client()?;
+        *held = Some(http.clone());
+        Ok(http)
+    }
+
     fn prepare(&self, request: Request<'_>) -> Result<RequestBuilder, TargetError> {
         let url = request.url(&self.base).ok_or_else(|| {
             let message = "an object's id is empty or a dot segment".into();
@@ -208,10 +298,17 @@ impl Client {
             target: self.name.to_string(),
             message: "the token holds characters that no header can".into(),
         })?;
-        let mut builder = self.http.request(request.method.clone(), url);
+        let http = self.http().map_err(|error| {
+            let message = format!("cannot set the HTTP client up: {}", cause(&error));
+            response::unavailable(&self.name, message)
+        })?;
+        let mut builder = http.request(request.method.clone(), url);
         builder = builder.header(AUTHORIZATION, bearer).header(USER_AGENT, AGENT);
         if request.method != Method::DELETE || self.accept_on_delete {
             builder = builder.header(ACCEPT, ACCEPTED);
+        }
+        if let Some(etag) = request.if_match {
+            builder = builder.header(IF_MATCH, etag);
         }
         if let Some(mut body) = request.body {
             // The same change gives the same bytes, however its JSON was put together (S-17).
@@ -225,6 +322,8 @@ impl Client {
         let mut response = prepared.send().await?;
         let status = response.status();
         let retry_after = self.retry_after(&response);
+        let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
+        let etag = etag.map(str::to_owned);
         let mut body = Some(vec![]);
         if status != StatusCode::NO_CONTENT {
             while let Some(chunk) = response.chunk().await? {
@@ -233,7 +332,7 @@ impl Client {
                 body.extend_from_slice(&chunk);
             }
         }
-        Ok(Raw { status: status.as_u16(), retry_after, body })
+        Ok(Raw { status: status.as_u16(), retry_after, etag, body })
     }
 
     fn retry_after(&self, response: &Response) -> Option<Duration> {
@@ -245,11 +344,11 @@ impl Client {
     /// arrived.
     fn transport_error(&self, kind: Kind, error: reqwest::Error) -> TargetError {
         if error.is_connect() {
-            return response::unavailable(&self.name, format!("cannot connect: {}", cause(error)));
+            return response::unavailable(&self.name, format!("cannot connect: {}", cause(&error)));
         }
         let message = match error.is_timeout() {
             true => "no answer in time".into(),
-            false => format!("the answer was lost: {}", cause(error)),
+            false => format!("the answer was lost: {}", cause(&error)),
         };
         match kind {
             Kind::Read => response::unavailable(&self.name, message),
@@ -258,10 +357,38 @@ impl Client {
     }
 }
 
+fn lost(error: reqwest::Error, sent: bool) -> Lost {
+    let message = match error.is_timeout() {
+        true => "no answer in time".to_owned(),
+        false => cause(&error),
+    };
+    if error.is_connect() && speaks_of_tls(&error) {
+        Lost::Refused(format!("the TLS handshake failed: {message}"))
+    } else if sent && !error.is_connect() {
+        Lost::Sent(message)
+    } else {
+        Lost::NotSent { message, retry_after: None }
+    }
+}
+
+/// Whether we, or the server, refused the handshake; not whether it was cut.
+fn speaks_of_tls(error: &reqwest::Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if error.is::<rustls::Error>() || inside.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
 /// The innermost cause; the outer ones name the URL, and with it values.
-fn cause(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut innermost: &dyn std::error::Error = &error;
+fn cause(error: &reqwest::Error) -> String {
+    let Some(mut innermost) = std::error::Error::source(error) else {
+        return "the request failed".to_owned();
+    };
     while let Some(source) = innermost.source() {
         innermost = source;
     }

@@ -17,6 +17,8 @@ const DETAIL_CHARS_MAX: usize = 300;
 pub struct Raw {
     pub status: u16,
     pub retry_after: Option<Duration>,
+    /// The object's version, where the server says it in a header.
+    pub etag: Option<String>,
     /// `None`: longer than allowed.
     pub body: Option<Vec<u8>>,
 }
@@ -51,7 +53,7 @@ pub struct Refusal {
 /// Gives: [`Answer`] for what concerns the object; a 500 is among it, since a server may choke on
 /// one object alone. Errors: [`TargetError`] for everything that concerns the target.
 pub fn classify(target: &ConnectorName, kind: Kind, raw: Raw) -> Result<Answer, TargetError> {
-    let Raw { status, retry_after, body } = raw;
+    let Raw { status, retry_after, body, .. } = raw;
     match status {
         200..300 => done(target, kind, status, body),
         300..400 => Err(protocol(target, format!("it redirects (status {status})"))),
@@ -183,7 +185,7 @@ mod tests {
 
     /// The class of an answer, as the table of delivery.md 10 names it.
     fn class_of(kind: Kind, status: u16, body: &str) -> String {
-        let raw = Raw { status, retry_after: None, body: Some(body.into()) };
+        let raw = Raw { status, retry_after: None, etag: None, body: Some(body.into()) };
         match classify(&"cloud".into(), kind, raw) {
             Ok(Answer::Done(Some(_))) => "done with body".into(),
             Ok(Answer::Done(None)) => "done".into(),
@@ -232,7 +234,7 @@ mod tests {
     fn a_body_that_is_too_deep_or_too_long_is_not_read() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
         assert_eq!(class_of(Kind::Read, 200, &deep), "protocol");
-        let raw = Raw { status: 200, retry_after: None, body: None };
+        let raw = Raw { status: 200, retry_after: None, etag: None, body: None };
         let result = classify(&"cloud".into(), Kind::Write, raw);
         assert!(matches!(result, Err(TargetError::InDoubt { .. })));
     }

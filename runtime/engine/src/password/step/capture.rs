@@ -18,7 +18,12 @@ pub(super) fn capture(
         out.note(NoteKind::ClockAhead, None, &capture.login);
     }
     let mut answer = Acknowledgement::Filtered;
+    let echo = capture.targets.values().any(|reach| *reach == Reach::Echo);
     for (target, reach) in &capture.targets {
+        // Our own delivery says nothing new to the system it went to.
+        if echo && (*reach == Reach::Origin || *target == capture.source) {
+            continue;
+        }
         let key = slot_key(target, &capture.user);
         queue.slots.entry(key.clone()).or_default();
         turn(queue, &key, now, out, |turn| {

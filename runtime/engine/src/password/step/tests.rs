@@ -19,6 +19,9 @@ use crate::password::{
 };
 use crate::time::Timestamp;
 
+/// Where a line of what is told is broken.
+const LINE_CHARS_MAX: usize = 80;
+
 const TARGET: &str = "cloud";
 const USER: &str = "taro";
 
@@ -88,7 +91,12 @@ impl Stage {
         });
         let actions: Vec<String> = done.actions.iter().map(word).collect();
         let rows = if rows.is_empty() { "-".into() } else { rows.join("+") };
-        format!("{command}: {rows} {state}{due}: {}\n", actions.join(", "))
+        let (line, actions) = (format!("{command}: {rows} {state}{due}"), actions.join(", "));
+        match (actions.is_empty(), line.len() + actions.len() > LINE_CHARS_MAX) {
+            (true, _) => format!("{line}\n"),
+            (_, true) => format!("{line}\n    {actions}\n"),
+            (_, false) => format!("{line}: {actions}\n"),
+        }
     }
 
     fn event(&mut self, command: &str) -> Event {

@@ -11,10 +11,10 @@ fn t07_a_pick_looks_the_user_up() {
         balanced(),
         script,
         &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        pick: - FINDING due +60: 
-    "#]],
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            pick: - FINDING due +60
+        "#]],
     );
 }
 
@@ -85,13 +85,13 @@ fn t12_an_unavailable_target_is_asked_later() {
         balanced(),
         script,
         &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +4: note Unreachable
-        due: T29 READY due +259194: 
-        pick: T07 FINDING due +60: find taro
-        found down 40: T12 WAIT_UNAVAILABLE due +40: note Unreachable again
-    "#]],
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found down: T12 WAIT_UNAVAILABLE due +4: note Unreachable
+            due: T29 READY due +259194
+            pick: T07 FINDING due +60: find taro
+            found down 40: T12 WAIT_UNAVAILABLE due +40: note Unreachable again
+        "#]],
     );
 }
 
@@ -102,13 +102,14 @@ fn t13_a_look_up_that_is_rejected_counts() {
         counted(1),
         script,
         &expect![[r#"
-        capture: T01 READY: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ambiguous: T13 WAIT_REJECTED due +60: note LookupRejected
-        due: T28 READY: 
-        pick: T07 FINDING due +60: find taro
-        found ambiguous: T14 EMPTY: note LookupRejected, note GaveUp { retries: 1 }, MAX_RETRIES 1, purge 1
-    "#]],
+            capture: T01 READY: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found ambiguous: T13 WAIT_REJECTED due +60: note LookupRejected
+            due: T28 READY
+            pick: T07 FINDING due +60: find taro
+            found ambiguous: T14 EMPTY
+                note LookupRejected, note GaveUp { retries: 1 }, MAX_RETRIES 1, purge 1
+        "#]],
     );
 }
 
@@ -119,10 +120,11 @@ fn t14_a_look_up_is_rejected_for_the_last_time() {
         counted(0),
         script,
         &expect![[r#"
-        capture: T01 READY: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found short: T14 EMPTY: note LookupRejected, note GaveUp { retries: 0 }, MAX_RETRIES 1, purge 1
-    "#]],
+            capture: T01 READY: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found short: T14 EMPTY
+                note LookupRejected, note GaveUp { retries: 0 }, MAX_RETRIES 1, purge 1
+        "#]],
     );
 }
 
@@ -193,19 +195,20 @@ fn t17_an_uncertain_older_request_is_remembered() {
         balanced(),
         script,
         &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        capture: T06 SETTING due +60: queued 2, note Queued, ack queued
-        set lost: T21+T17 READY due +259200: note Unreachable, close, SUPERSEDED 1, purge 1
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 2
-        set ok: T15 READY due +30: note Delivered, echo token, DELIVERED 2
-        due: - READY due +259170: 
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 2
-        set ok: T15 EMPTY: echo token, purge 2
-    "#]],
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            capture: T06 SETTING due +60: queued 2, note Queued, ack queued
+            set lost: T21+T17 READY due +259200
+                note Unreachable, close, SUPERSEDED 1, purge 1
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 2
+            set ok: T15 READY due +30: note Delivered, echo token, DELIVERED 2
+            due: - READY due +259170
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 2
+            set ok: T15 EMPTY: echo token, purge 2
+        "#]],
     );
 }
 
@@ -216,12 +219,12 @@ fn t18_o19_n19_a_rejection_counts_and_waits() {
         balanced(),
         script,
         &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set short: T18 WAIT_REJECTED due +3600: note Rejected(TooShort), mail rejected 1/1
-        due: - WAIT_REJECTED due +3540: 
-    "#]],
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set short: T18 WAIT_REJECTED due +3600: note Rejected(TooShort), mail rejected 1/1
+            due: - WAIT_REJECTED due +3540
+        "#]],
     );
 }
 
@@ -233,23 +236,24 @@ fn t19_o22_o24_d01_three_granted_retries_are_four_requests() {
         counted(3),
         script,
         &expect![[r#"
-        capture: T01 READY: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set short: T18 WAIT_REJECTED due +60: note Rejected(TooShort)
-        due: T28 READY: 
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set short: T18 WAIT_REJECTED due +60: note Rejected(TooShort)
-        due: T28 READY: 
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set short: T18 WAIT_REJECTED due +60: note Rejected(TooShort)
-        due: T28 READY: 
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set short: T19 EMPTY: note Rejected(TooShort), note GaveUp { retries: 3 }, MAX_RETRIES 1, purge 1
-    "#]],
+            capture: T01 READY: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set short: T18 WAIT_REJECTED due +60: note Rejected(TooShort)
+            due: T28 READY
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set short: T18 WAIT_REJECTED due +60: note Rejected(TooShort)
+            due: T28 READY
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set short: T18 WAIT_REJECTED due +60: note Rejected(TooShort)
+            due: T28 READY
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set short: T19 EMPTY
+                note Rejected(TooShort), note GaveUp { retries: 3 }, MAX_RETRIES 1, purge 1
+        "#]],
     );
 }
 
@@ -260,11 +264,12 @@ fn t19_d01_no_retry_granted_is_one_request() {
         counted(0),
         script,
         &expect![[r#"
-        capture: T01 READY: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set short: T19 EMPTY: note Rejected(TooShort), note GaveUp { retries: 0 }, MAX_RETRIES 1, purge 1
-    "#]],
+            capture: T01 READY: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set short: T19 EMPTY
+                note Rejected(TooShort), note GaveUp { retries: 0 }, MAX_RETRIES 1, purge 1
+        "#]],
     );
 }
 
@@ -305,15 +310,16 @@ fn t22_history_after_a_lost_answer_is_a_delivery() {
         balanced(),
         script,
         &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set lost: T21 WAIT_UNAVAILABLE due +4: note Unreachable, close
-        due: T29 READY due +259194: 
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set history: T22 EMPTY: note DeliveredPresumed, echo token, DELIVERED_PRESUMED 1, purge 1
-    "#]],
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set lost: T21 WAIT_UNAVAILABLE due +4: note Unreachable, close
+            due: T29 READY due +259194
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set history: T22 EMPTY
+                note DeliveredPresumed, echo token, DELIVERED_PRESUMED 1, purge 1
+        "#]],
     );
 }
 
@@ -355,20 +361,20 @@ fn t24_a_refused_credential_holds_everything() {
         balanced(),
         script,
         &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found refused: T24 WAIT_UNAVAILABLE due +30: note Refused, mail target_down 1/1
-        capture: T01 READY due +30: queued 2, note Queued, ack queued
-        pick: - READY due +30: 
-        credential: T29 READY due +259200: 
-        pick: T07 FINDING due +60: find jiro
-        found ok: T08 SETTING due +60: set 2
-        set refused: T24 WAIT_UNAVAILABLE due +30: note Refused, mail target_down 1/1
-        due: - READY due +259169: 
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set ok: T15 EMPTY: wake, note Delivered, echo token, DELIVERED 1, purge 1
-    "#]],
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found refused: T24 WAIT_UNAVAILABLE due +30: note Refused, mail target_down 1/1
+            capture: T01 READY due +30: queued 2, note Queued, ack queued
+            pick: - READY due +30
+            credential: T29 READY due +259200
+            pick: T07 FINDING due +60: find jiro
+            found ok: T08 SETTING due +60: set 2
+            set refused: T24 WAIT_UNAVAILABLE due +30: note Refused, mail target_down 1/1
+            due: - READY due +259169
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set ok: T15 EMPTY: wake, note Delivered, echo token, DELIVERED 1, purge 1
+        "#]],
     );
 }
 
@@ -379,14 +385,14 @@ fn t24_it_is_told_once() {
         balanced(),
         script,
         &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found refused: T24 WAIT_UNAVAILABLE due +30: note Refused, mail target_down 1/1
-        due: T29 READY due +259169: 
-        pick: T07 FINDING due +60: find taro
-        found refused: T24 WAIT_UNAVAILABLE due +60: note Refused again
-        due: T29 READY due +259108: 
-    "#]],
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found refused: T24 WAIT_UNAVAILABLE due +30: note Refused, mail target_down 1/1
+            due: T29 READY due +259169
+            pick: T07 FINDING due +60: find taro
+            found refused: T24 WAIT_UNAVAILABLE due +60: note Refused again
+            due: T29 READY due +259108
+        "#]],
     );
 }
 
@@ -397,13 +403,13 @@ fn t37_a_restart_begins_again() {
         balanced(),
         script,
         &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        restarted: T37 READY due +259200: 
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 1, purge 1
-    "#]],
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            restarted: T37 READY due +259200
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 1, purge 1
+        "#]],
     );
 }
 
@@ -414,15 +420,16 @@ fn t37_a_lost_lease_while_setting_is_uncertain() {
         balanced(),
         script,
         &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        due: T37 READY due +259140: close
-        set ok: - READY due +259140: 
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set history: T22 EMPTY: note DeliveredPresumed, echo token, DELIVERED_PRESUMED 1, purge 1
-    "#]],
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            due: T37 READY due +259140: close
+            set ok: - READY due +259140
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set history: T22 EMPTY
+                note DeliveredPresumed, echo token, DELIVERED_PRESUMED 1, purge 1
+        "#]],
     );
 }
 
@@ -433,16 +440,16 @@ fn t37_the_newer_one_follows_a_restart() {
         balanced(),
         script,
         &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        capture: T06 SETTING due +60: queued 2, note Queued, ack queued
-        restarted: T37 READY due +259200: close, SUPERSEDED 1, purge 1
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 2
-        set ok: T15 READY due +30: note Delivered, echo token, DELIVERED 2
-        due: - READY due +259170: 
-    "#]],
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            capture: T06 SETTING due +60: queued 2, note Queued, ack queued
+            restarted: T37 READY due +259200: close, SUPERSEDED 1, purge 1
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 2
+            set ok: T15 READY due +30: note Delivered, echo token, DELIVERED 2
+            due: - READY due +259170
+        "#]],
     );
 }
 
@@ -453,15 +460,16 @@ fn t38_a_record_that_cannot_be_opened_is_set_aside() {
         evented(),
         script,
         &expect![[r#"
-        capture: T01 READY due +3600: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        unopened: T38 QUARANTINED due +3600: note Quarantined { reason: "unknown key" }, QUARANTINED 1
-        due: - QUARANTINED due +3540: 
-        settled: - QUARANTINED due +3540: 
-        retry: T35 READY due +3540: 
-        pick: T07 FINDING due +60: find taro
-    "#]],
+            capture: T01 READY due +3600: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            unopened: T38 QUARANTINED due +3600
+                note Quarantined { reason: "unknown key" }, QUARANTINED 1
+            due: - QUARANTINED due +3540
+            settled: - QUARANTINED due +3540
+            retry: T35 READY due +3540
+            pick: T07 FINDING due +60: find taro
+        "#]],
     );
 }
 
@@ -475,35 +483,35 @@ fn t39_a_poison_record_is_rejected() {
         counted(3),
         script,
         &expect![[r#"
-        capture: T01 READY: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set error: T20 WAIT_UNAVAILABLE due +4: note Unreachable
-        capture: T01 READY: queued 2, note Queued, ack queued
-        pick: T07 FINDING due +60: find jiro
-        found ok: T08 SETTING due +60: set 2
-        set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 2, purge 2
-        recovered: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set error: T20 WAIT_UNAVAILABLE due +10: note Unreachable
-        recovered: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set error: T20 WAIT_UNAVAILABLE due +18: note Unreachable again
-        recovered: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set error: T20 WAIT_UNAVAILABLE due +35: note Unreachable again
-        capture: T01 READY: queued 3, note Queued, ack queued
-        pick: T07 FINDING due +60: find jiro
-        found ok: T08 SETTING due +60: set 3
-        set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 3, purge 3
-        recovered: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set error: T20+T39+T18 WAIT_REJECTED due +60: note Poison
-    "#]],
+            capture: T01 READY: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set error: T20 WAIT_UNAVAILABLE due +4: note Unreachable
+            capture: T01 READY: queued 2, note Queued, ack queued
+            pick: T07 FINDING due +60: find jiro
+            found ok: T08 SETTING due +60: set 2
+            set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 2, purge 2
+            recovered: T29 READY
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set error: T20 WAIT_UNAVAILABLE due +10: note Unreachable
+            recovered: T29 READY
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set error: T20 WAIT_UNAVAILABLE due +18: note Unreachable again
+            recovered: T29 READY
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set error: T20 WAIT_UNAVAILABLE due +35: note Unreachable again
+            capture: T01 READY: queued 3, note Queued, ack queued
+            pick: T07 FINDING due +60: find jiro
+            found ok: T08 SETTING due +60: set 3
+            set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 3, purge 3
+            recovered: T29 READY
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set error: T20+T39+T18 WAIT_REJECTED due +60: note Poison
+        "#]],
     );
 }
 
@@ -516,24 +524,24 @@ fn t39_an_outage_poisons_nothing() {
         counted(3),
         script,
         &expect![[r#"
-        capture: T01 READY: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found error: T12 WAIT_UNAVAILABLE due +4: note Unreachable
-        recovered: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found error: T12 WAIT_UNAVAILABLE due +10: note Unreachable again
-        recovered: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found error: T12 WAIT_UNAVAILABLE due +18: note Unreachable again
-        recovered: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found error: T12 WAIT_UNAVAILABLE due +35: note Unreachable again
-        recovered: T29 READY: 
-        pick: T07 FINDING due +60: find taro
-        found error: T12 WAIT_UNAVAILABLE due +78: note Unreachable again
-        due: - WAIT_UNAVAILABLE due +47: 
-        pick: - WAIT_UNAVAILABLE due +47: 
-        found error: - WAIT_UNAVAILABLE due +47: 
-    "#]],
+            capture: T01 READY: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found error: T12 WAIT_UNAVAILABLE due +4: note Unreachable
+            recovered: T29 READY
+            pick: T07 FINDING due +60: find taro
+            found error: T12 WAIT_UNAVAILABLE due +10: note Unreachable again
+            recovered: T29 READY
+            pick: T07 FINDING due +60: find taro
+            found error: T12 WAIT_UNAVAILABLE due +18: note Unreachable again
+            recovered: T29 READY
+            pick: T07 FINDING due +60: find taro
+            found error: T12 WAIT_UNAVAILABLE due +35: note Unreachable again
+            recovered: T29 READY
+            pick: T07 FINDING due +60: find taro
+            found error: T12 WAIT_UNAVAILABLE due +78: note Unreachable again
+            due: - WAIT_UNAVAILABLE due +47
+            pick: - WAIT_UNAVAILABLE due +47
+            found error: - WAIT_UNAVAILABLE due +47
+        "#]],
     );
 }

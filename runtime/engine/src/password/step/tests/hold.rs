@@ -12,17 +12,17 @@ fn t25_n12_the_users_add_brings_the_waiting_password() {
         evented(),
         script,
         &expect![[r#"
-        capture: T01 READY due +3600: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found none: T10 WAIT_USER due +3600: note NotFound
-        settled: T25 READY due +3600: 
-        pick: T07 FINDING due +60: find taro
-        found none: T10 WAIT_USER due +3600: note NotFound
-        added: T25 READY due +3600: 
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 1, purge 1
-    "#]],
+            capture: T01 READY due +3600: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found none: T10 WAIT_USER due +3600: note NotFound
+            settled: T25 READY due +3600
+            pick: T07 FINDING due +60: find taro
+            found none: T10 WAIT_USER due +3600: note NotFound
+            added: T25 READY due +3600
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 1, purge 1
+        "#]],
     );
 }
 
@@ -33,14 +33,14 @@ fn t25_an_add_that_overtakes_the_answer_is_not_forgotten() {
         balanced(),
         script,
         &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        added: - FINDING due +60: 
-        found none: T10+T25 READY due +259200: note NotFound
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 1, purge 1
-    "#]],
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            added: - FINDING due +60
+            found none: T10+T25 READY due +259200: note NotFound
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 1, purge 1
+        "#]],
     );
 }
 
@@ -58,7 +58,7 @@ fn t26_time_brings_a_waiting_password_if_it_may() {
             capture: T01 READY due +259200: queued 1, note Queued, ack queued
             pick: T07 FINDING due +60: find taro
             found none: T10 WAIT_USER due +60: note NotFound
-            due: T26 READY due +259140: 
+            due: T26 READY due +259140
         "#]],
     );
 }
@@ -70,16 +70,16 @@ fn t27_n03_one_attempt_for_one_event() {
         evented(),
         script,
         &expect![[r#"
-        capture: T01 READY due +3600: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set short: T18 WAIT_REJECTED due +3600: note Rejected(TooShort), mail rejected 1/1
-        settled: T27 READY due +3600: 
-        settled: - READY due +3600: 
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set short: T18 WAIT_REJECTED due +3600: note Rejected(TooShort), mail rejected 1/2
-    "#]],
+            capture: T01 READY due +3600: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set short: T18 WAIT_REJECTED due +3600: note Rejected(TooShort), mail rejected 1/1
+            settled: T27 READY due +3600
+            settled: - READY due +3600
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set short: T18 WAIT_REJECTED due +3600: note Rejected(TooShort), mail rejected 1/2
+        "#]],
     );
 }
 
@@ -90,14 +90,14 @@ fn t28_o19_a_rejected_password_is_tried_again_by_time() {
         counted(3),
         script,
         &expect![[r#"
-        capture: T01 READY: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set short: T18 WAIT_REJECTED due +60: note Rejected(TooShort)
-        settled: - WAIT_REJECTED due +60: 
-        due: - WAIT_REJECTED due +1: 
-        due: T28 READY: 
-    "#]],
+            capture: T01 READY: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set short: T18 WAIT_REJECTED due +60: note Rejected(TooShort)
+            settled: - WAIT_REJECTED due +60
+            due: - WAIT_REJECTED due +1
+            due: T28 READY
+        "#]],
     );
 }
 
@@ -109,17 +109,17 @@ fn t29_an_outage_is_over_by_time_by_news_and_by_a_credential() {
         balanced(),
         script,
         &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +4: note Unreachable
-        due: T29 READY due +259193: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +10: note Unreachable again
-        recovered: T29 READY due +259193: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +18: note Unreachable again
-        credential: T29 READY due +259193: 
-    "#]],
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found down: T12 WAIT_UNAVAILABLE due +4: note Unreachable
+            due: T29 READY due +259193
+            pick: T07 FINDING due +60: find taro
+            found down: T12 WAIT_UNAVAILABLE due +10: note Unreachable again
+            recovered: T29 READY due +259193
+            pick: T07 FINDING due +60: find taro
+            found down: T12 WAIT_UNAVAILABLE due +18: note Unreachable again
+            credential: T29 READY due +259193
+        "#]],
     );
 }
 
@@ -130,13 +130,13 @@ fn t29_evented_waits_for_a_credential_but_not_for_time() {
         evented(),
         script,
         &expect![[r#"
-        capture: T01 READY due +3600: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +3600: note Unreachable
-        due: - WAIT_UNAVAILABLE due +3530: 
-        recovered: - WAIT_UNAVAILABLE due +3530: 
-        credential: T29 READY due +3530: 
-    "#]],
+            capture: T01 READY due +3600: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found down: T12 WAIT_UNAVAILABLE due +3600: note Unreachable
+            due: - WAIT_UNAVAILABLE due +3530
+            recovered: - WAIT_UNAVAILABLE due +3530
+            credential: T29 READY due +3530
+        "#]],
     );
 }
 
@@ -147,11 +147,11 @@ fn t30_an_event_ends_the_wait_for_a_target() {
         evented(),
         script,
         &expect![[r#"
-        capture: T01 READY due +3600: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +3600: note Unreachable
-        settled: T30 READY due +3600: 
-    "#]],
+            capture: T01 READY due +3600: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found down: T12 WAIT_UNAVAILABLE due +3600: note Unreachable
+            settled: T30 READY due +3600
+        "#]],
     );
 }
 
@@ -162,12 +162,12 @@ fn t31_n06_n18_what_is_too_old_leaves() {
         evented(),
         script,
         &expect![[r#"
-        capture: T01 READY due +3600: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found none: T10 WAIT_USER due +3600: note NotFound
-        due: - WAIT_USER due +1: 
-        due: T31 EMPTY: note Expired, mail expired 1/1, EXPIRED 1, purge 1
-    "#]],
+            capture: T01 READY due +3600: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found none: T10 WAIT_USER due +3600: note NotFound
+            due: - WAIT_USER due +1
+            due: T31 EMPTY: note Expired, mail expired 1/1, EXPIRED 1, purge 1
+        "#]],
     );
 }
 
@@ -178,14 +178,14 @@ fn t31_d10_an_outage_does_not_expire_but_the_hard_limit_does() {
         balanced(),
         script,
         &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +4: note Unreachable
-        due: T29 READY due +172800: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +10: note Unreachable again
-        due: T31 EMPTY: note Expired, mail expired 1/1, EXPIRED 1, purge 1
-    "#]],
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found down: T12 WAIT_UNAVAILABLE due +4: note Unreachable
+            due: T29 READY due +172800
+            pick: T07 FINDING due +60: find taro
+            found down: T12 WAIT_UNAVAILABLE due +10: note Unreachable again
+            due: T31 EMPTY: note Expired, mail expired 1/1, EXPIRED 1, purge 1
+        "#]],
     );
 }
 
@@ -197,16 +197,16 @@ fn t32_what_expires_in_flight_is_decided_after_it() {
         evented(),
         script,
         &expect![[r#"
-        capture: T01 READY due +3600: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +10: find taro
-        due: T32 FINDING due +50: 
-        found none: T32 EMPTY: note Expired, mail expired 1/1, EXPIRED 1, purge 1
-        capture: T01 READY due +3600: queued 2, note Queued, ack queued
-        pick: T07 FINDING due +10: find taro
-        due: T32 FINDING due +50: 
-        found ok: T08 SETTING due +50: set 2
-        set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 2, purge 2
-    "#]],
+            capture: T01 READY due +3600: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +10: find taro
+            due: T32 FINDING due +50
+            found none: T32 EMPTY: note Expired, mail expired 1/1, EXPIRED 1, purge 1
+            capture: T01 READY due +3600: queued 2, note Queued, ack queued
+            pick: T07 FINDING due +10: find taro
+            due: T32 FINDING due +50
+            found ok: T08 SETTING due +50: set 2
+            set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 2, purge 2
+        "#]],
     );
 }
 
@@ -217,14 +217,15 @@ fn t32_a_state_that_expires_is_not_entered_any_more() {
         balanced(),
         script,
         &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +4: note Unreachable
-        due: T29 READY due +255200: 
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set short: T18+T32 EMPTY: note Rejected(TooShort), note Expired, mail expired 1/2, EXPIRED 1, purge 1
-    "#]],
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found down: T12 WAIT_UNAVAILABLE due +4: note Unreachable
+            due: T29 READY due +255200
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set short: T18+T32 EMPTY
+                note Rejected(TooShort), note Expired, mail expired 1/2, EXPIRED 1, purge 1
+        "#]],
     );
 }
 
@@ -270,12 +271,12 @@ fn t34_a_rename_is_what_is_looked_up() {
         balanced(),
         script,
         &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found none: T10 WAIT_USER due +3600: note NotFound
-        renamed tarou: T34+T25 READY due +259200: 
-        pick: T07 FINDING due +60: find tarou
-    "#]],
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found none: T10 WAIT_USER due +3600: note NotFound
+            renamed tarou: T34+T25 READY due +259200
+            pick: T07 FINDING due +60: find tarou
+        "#]],
     );
 }
 
@@ -287,18 +288,18 @@ fn t35_operators_try_again() {
         balanced(),
         script,
         &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set short: T18 WAIT_REJECTED due +3600: note Rejected(TooShort), mail rejected 1/1
-        retry: T35 READY due +259200: 
-        pick: T07 FINDING due +60: find taro
-        found none: T10 WAIT_USER due +3600: note NotFound
-        retry: T35 READY due +259200: 
-        pick: T07 FINDING due +60: find taro
-        found down: T12 WAIT_UNAVAILABLE due +4: note Unreachable
-        retry: T35 READY due +259200: 
-    "#]],
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set short: T18 WAIT_REJECTED due +3600: note Rejected(TooShort), mail rejected 1/1
+            retry: T35 READY due +259200
+            pick: T07 FINDING due +60: find taro
+            found none: T10 WAIT_USER due +3600: note NotFound
+            retry: T35 READY due +259200
+            pick: T07 FINDING due +60: find taro
+            found down: T12 WAIT_UNAVAILABLE due +4: note Unreachable
+            retry: T35 READY due +259200
+        "#]],
     );
 }
 
@@ -331,11 +332,12 @@ fn t40_n14_who_is_created_without_a_password_gets_one() {
         },
         script,
         &expect![[r#"
-            added: T40 EMPTY: set initial, INITIAL_PASSWORD -, note InitialPassword, mail default_used 1/1
+            added: T40 EMPTY
+                set initial, INITIAL_PASSWORD -, note InitialPassword, mail default_used 1/1
             capture: T01 READY due +3600: queued 1, note Queued, ack queued
             pick: T07 FINDING due +60: find taro
             found none: T10 WAIT_USER due +3600: note NotFound
-            added: T25 READY due +3600: 
+            added: T25 READY due +3600
             pick: T07 FINDING due +60: find taro
             found ok: T08 SETTING due +60: set 1
             set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 1, purge 1
@@ -350,10 +352,10 @@ fn t40_nothing_is_set_where_nothing_is_wanted() {
         evented(),
         script,
         &expect![[r#"
-        capture: T01 READY due +3600: queued 1, note Queued, ack queued
-        purge: T36 EMPTY: PURGED_OPERATOR 1, purge 1
-        added: - EMPTY: 
-    "#]],
+            capture: T01 READY due +3600: queued 1, note Queued, ack queued
+            purge: T36 EMPTY: PURGED_OPERATOR 1, purge 1
+            added: - EMPTY
+        "#]],
     );
 }
 
@@ -365,18 +367,18 @@ fn t41_o37_a_pause_takes_captures_and_delivers_none() {
         balanced(),
         script,
         &expect![[r#"
-        pause all: - -: 
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: - READY due +259200: 
-        resume all: - READY due +259200: 
-        pause target: T41 READY due +259200: 
-        pick: - READY due +259200: 
-        pause slot: T41 READY due +259200: 
-        resume target: - READY due +259200: 
-        pick: - READY due +259200: 
-        resume user: - READY due +259200: 
-        pick: T07 FINDING due +60: find taro
-    "#]],
+            pause all: - -
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: - READY due +259200
+            resume all: - READY due +259200
+            pause target: T41 READY due +259200
+            pick: - READY due +259200
+            pause slot: T41 READY due +259200
+            resume target: - READY due +259200
+            pick: - READY due +259200
+            resume user: - READY due +259200
+            pick: T07 FINDING due +60: find taro
+        "#]],
     );
 }
 
@@ -387,10 +389,10 @@ fn t41_expiry_runs_on_in_a_pause() {
         evented(),
         script,
         &expect![[r#"
-        capture: T01 READY due +3600: queued 1, note Queued, ack queued
-        pause all: T41 READY due +3600: 
-        due: T31 EMPTY: note Expired, mail expired 1/1, EXPIRED 1, purge 1
-    "#]],
+            capture: T01 READY due +3600: queued 1, note Queued, ack queued
+            pause all: T41 READY due +3600
+            due: T31 EMPTY: note Expired, mail expired 1/1, EXPIRED 1, purge 1
+        "#]],
     );
 }
 
@@ -409,10 +411,10 @@ fn t41_expiry_stands_still_if_it_may() {
             capture: T01 READY due +3600: queued 1, note Queued, ack queued
             pick: T07 FINDING due +60: find taro
             found none: T10 WAIT_USER due +3600: note NotFound
-            pause all: T41 WAIT_USER: 
-            due: - WAIT_USER: 
-            resume all: - WAIT_USER due +3600: 
-            due: - WAIT_USER due +1: 
+            pause all: T41 WAIT_USER
+            due: - WAIT_USER
+            resume all: - WAIT_USER due +3600
+            due: - WAIT_USER due +1
             due: T31 EMPTY: note Expired, mail expired 1/1, EXPIRED 1, purge 1
         "#]],
     );

@@ -23,12 +23,14 @@ fn t02_a_capture_told_again_changes_nothing() {
         balanced(),
         script,
         &expect![[r#"
-        capture dc1 5: T01 READY due +259200: queued 1, note Queued, ack queued
-        capture dc1 5: T02 READY due +259200: duplicate 2, note StaleOrDuplicate, ack duplicate
-        capture dc1 4: T02 READY due +259200: stale 3, note StaleOrDuplicate, ack stale
-        pick: T07 FINDING due +60: find taro
-        capture dc1 5: T02 FINDING due +60: duplicate 4, note StaleOrDuplicate, ack duplicate
-    "#]],
+            capture dc1 5: T01 READY due +259200: queued 1, note Queued, ack queued
+            capture dc1 5: T02 READY due +259200
+                duplicate 2, note StaleOrDuplicate, ack duplicate
+            capture dc1 4: T02 READY due +259200: stale 3, note StaleOrDuplicate, ack stale
+            pick: T07 FINDING due +60: find taro
+            capture dc1 5: T02 FINDING due +60
+                duplicate 4, note StaleOrDuplicate, ack duplicate
+        "#]],
     );
 }
 
@@ -39,10 +41,12 @@ fn t02_a_repetition_after_another_agents_capture_is_known() {
         balanced(),
         script,
         &expect![[r#"
-        capture dc1 5: T01 READY due +259200: queued 1, note Queued, ack queued
-        capture dc2 1: T05 READY due +259200: note Tied, queued 2, note Queued, SUPERSEDED 1, purge 1, ack queued
-        capture dc1 5: T02 READY due +259200: duplicate 3, note StaleOrDuplicate, ack duplicate
-    "#]],
+            capture dc1 5: T01 READY due +259200: queued 1, note Queued, ack queued
+            capture dc2 1: T05 READY due +259200
+                note Tied, queued 2, note Queued, SUPERSEDED 1, purge 1, ack queued
+            capture dc1 5: T02 READY due +259200
+                duplicate 3, note StaleOrDuplicate, ack duplicate
+        "#]],
     );
 }
 
@@ -53,9 +57,9 @@ fn t03_an_echo_is_not_delivered() {
         balanced(),
         script,
         &expect![[r#"
-        echo: T03 EMPTY: echo 1, note Echo, ack echo
-        pick: - EMPTY: 
-    "#]],
+            echo: T03 EMPTY: echo 1, note Echo, ack echo
+            pick: - EMPTY
+        "#]],
     );
 }
 
@@ -109,10 +113,11 @@ fn t04_a_filtered_capture_overtakes_what_waits() {
         balanced(),
         script,
         &expect![[r#"
-        filtered: T04 EMPTY: filtered 1, note Filtered, ack filtered
-        capture: T01 READY due +259200: queued 2, note Queued, ack queued
-        filtered: T04 EMPTY: SUPERSEDED 2, purge 2, filtered 3, note Filtered, ack filtered
-    "#]],
+            filtered: T04 EMPTY: filtered 1, note Filtered, ack filtered
+            capture: T01 READY due +259200: queued 2, note Queued, ack queued
+            filtered: T04 EMPTY
+                SUPERSEDED 2, purge 2, filtered 3, note Filtered, ack filtered
+        "#]],
     );
 }
 
@@ -156,13 +161,15 @@ fn t05_a_newer_capture_replaces_the_one_that_waits() {
         evented(),
         script,
         &expect![[r#"
-        capture: T01 READY due +3600: queued 1, note Queued, ack queued
-        capture: T05 READY due +3600: queued 2, note Queued, SUPERSEDED 1, purge 1, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 2
-        set short: T18 WAIT_REJECTED due +3600: note Rejected(TooShort), mail rejected 2/1
-        capture: T05 READY due +3600: queued 3, note Queued, SUPERSEDED 2, purge 2, ack queued
-    "#]],
+            capture: T01 READY due +3600: queued 1, note Queued, ack queued
+            capture: T05 READY due +3600
+                queued 2, note Queued, SUPERSEDED 1, purge 1, ack queued
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 2
+            set short: T18 WAIT_REJECTED due +3600: note Rejected(TooShort), mail rejected 2/1
+            capture: T05 READY due +3600
+                queued 3, note Queued, SUPERSEDED 2, purge 2, ack queued
+        "#]],
     );
 }
 
@@ -173,12 +180,14 @@ fn t05_a_quarantined_record_is_replaced() {
         balanced(),
         script,
         &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        unopened: T38 QUARANTINED due +259200: note Quarantined { reason: "unknown key" }, QUARANTINED 1
-        capture: T05 READY due +259200: queued 2, note Queued, SUPERSEDED 1, purge 1, ack queued
-    "#]],
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            unopened: T38 QUARANTINED due +259200
+                note Quarantined { reason: "unknown key" }, QUARANTINED 1
+            capture: T05 READY due +259200
+                queued 2, note Queued, SUPERSEDED 1, purge 1, ack queued
+        "#]],
     );
 }
 
@@ -189,12 +198,13 @@ fn t06_what_comes_in_flight_waits_behind_it() {
         balanced(),
         script,
         &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        capture: T06 FINDING due +60: queued 2, note Queued, ack queued
-        capture: T06 FINDING due +60: queued 3, note Queued, SUPERSEDED 2, purge 2, ack queued
-        found ok: T09 READY due +259200: SUPERSEDED 1, purge 1
-    "#]],
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            capture: T06 FINDING due +60: queued 2, note Queued, ack queued
+            capture: T06 FINDING due +60
+                queued 3, note Queued, SUPERSEDED 2, purge 2, ack queued
+            found ok: T09 READY due +259200: SUPERSEDED 1, purge 1
+        "#]],
     );
 }
 
@@ -205,12 +215,13 @@ fn o32_two_domain_controllers_tell_one_change() {
         balanced(),
         script,
         &expect![[r#"
-        capture dc1: T01 READY due +259200: queued 1, note Queued, ack queued
-        capture dc2: T05 READY due +259220: note Tied, queued 2, note Queued, SUPERSEDED 1, purge 1, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 2 unless delivered
-        set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 2, purge 2
-    "#]],
+            capture dc1: T01 READY due +259200: queued 1, note Queued, ack queued
+            capture dc2: T05 READY due +259220
+                note Tied, queued 2, note Queued, SUPERSEDED 1, purge 1, ack queued
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 2 unless delivered
+            set ok: T15 EMPTY: note Delivered, echo token, DELIVERED 2, purge 2
+        "#]],
     );
 }
 
@@ -240,14 +251,15 @@ fn a_tied_capture_is_set_in_any_case_after_an_uncertain_one() {
         balanced(),
         script,
         &expect![[r#"
-        capture dc1: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set lost: T21 WAIT_UNAVAILABLE due +4: note Unreachable, close
-        capture dc2: T05 READY due +259200: note Tied, queued 2, note Queued, SUPERSEDED 1, purge 1, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 2
-    "#]],
+            capture dc1: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set lost: T21 WAIT_UNAVAILABLE due +4: note Unreachable, close
+            capture dc2: T05 READY due +259200
+                note Tied, queued 2, note Queued, SUPERSEDED 1, purge 1, ack queued
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 2
+        "#]],
     );
 }
 
@@ -258,10 +270,11 @@ fn clocks_further_apart_than_the_window_decide() {
         balanced(),
         script,
         &expect![[r#"
-        capture dc1: T01 READY due +259200: queued 1, note Queued, ack queued
-        capture dc2: T02 READY due +259200: stale 2, note StaleOrDuplicate, ack stale
-        capture dc3: T05 READY due +259501: queued 3, note Queued, SUPERSEDED 1, purge 1, ack queued
-    "#]],
+            capture dc1: T01 READY due +259200: queued 1, note Queued, ack queued
+            capture dc2: T02 READY due +259200: stale 2, note StaleOrDuplicate, ack stale
+            capture dc3: T05 READY due +259501
+                queued 3, note Queued, SUPERSEDED 1, purge 1, ack queued
+        "#]],
     );
 }
 
@@ -286,10 +299,10 @@ fn the_system_of_origin_forgets_what_waited_for_it() {
         balanced(),
         script,
         &expect![[r#"
-        capture branch: T01 READY due +259200: queued 1, note Queued, ack queued
-        origin dc1: - EMPTY: SUPERSEDED 1, purge 1, ack filtered
-        pick: - EMPTY: 
-        capture branch: T02 EMPTY: stale 3, note StaleOrDuplicate, ack stale
-    "#]],
+            capture branch: T01 READY due +259200: queued 1, note Queued, ack queued
+            origin dc1: - EMPTY: SUPERSEDED 1, purge 1, ack filtered
+            pick: - EMPTY
+            capture branch: T02 EMPTY: stale 3, note StaleOrDuplicate, ack stale
+        "#]],
     );
 }
