@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
+use crate::certificates::{self, Bearer};
 use crate::daemon::until;
 
 /// The environment that `cargo verify` makes, seen from this crate.
@@ -82,7 +83,8 @@ impl SmtpServer {
         assert!(Path::new(PYTHON).exists(), "aiosmtpd is not installed: run cargo verify");
         let folder = TempDir::new().expect("a temporary folder");
         let at = |name: &str| folder.path().join(name);
-        make_certificate(folder.path());
+        certificates::authority(folder.path());
+        certificates::sign(folder.path(), &Bearer::Server, "IP:127.0.0.1");
         let (security, user) = match offer {
             Offer::Starttls => ("starttls", USER),
             Offer::Tls => ("tls", ""),
@@ -126,7 +128,7 @@ impl SmtpServer {
 
     /// The authority that vouches for the server, as 127.0.0.1.
     pub fn ca(&self) -> PathBuf {
-        self.folder.path().join("server.pem")
+        self.folder.path().join("ca.pem")
     }
 
     /// From the next mail on.
@@ -184,32 +186,4 @@ fn taken(json: &Json) -> Taken {
         headers: list("headers").map(|pair| (text(&pair[0]), text(&pair[1]))).collect(),
         body: text(&json["body"]).replace("\r\n", "\n"),
     }
-}
-
-/// A certificate that vouches for itself: the server's, and the authority that clients trust.
-fn make_certificate(folder: &Path) {
-    const ARGUMENTS: [&str; 18] = [
-        "req",
-        "-x509",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=test mail server",
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-        "-addext",
-        "basicConstraints=critical,CA:FALSE",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-keyout",
-        "server.key",
-        "-out",
-    ];
-    let mut openssl = Command::new("openssl");
-    openssl.args(ARGUMENTS).arg("server.pem").current_dir(folder);
-    let output = openssl.output().expect("openssl is not installed: run cargo verify");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -51,7 +51,7 @@ class Handler:
         taken = {
             "from": envelope.mail_from,
             "to": envelope.rcpt_tos,
-            "tls": session.ssl is not None,
+            "tls": server.transport.get_extra_info("ssl_object") is not None,
             "login": session.authenticated,
             "headers": [[name, str(value)] for name, value in mail.items()],
             "body": mail.get_content(),
