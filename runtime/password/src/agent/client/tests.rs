@@ -1,3 +1,5 @@
+//! The way to the intake against an intake that says what it is told, and against real TLS.
+
 use std::process::Command;
 
 use rustls::ServerConfig;

@@ -1,3 +1,5 @@
+//! The shim with messages as slapd writes them, over a real socket.
+
 use std::path::Path;
 
 use base64::Engine as _;
@@ -296,6 +298,8 @@ async fn a_socket_that_nobody_serves_is_taken_over_and_another_is_not() {
     let taken = open(world.agent(), &options(&world)).err().unwrap();
     assert!(taken.to_string().starts_with("another process listens on `"), "{taken}");
     running.stop().await;
+    let nothing = Listen::Inherited.open().err().unwrap();
+    assert!(nothing.to_string().starts_with("systemd gave no Unix socket"), "{nothing}");
     let mode = std::os::unix::fs::PermissionsExt::mode;
     let running = start(&world);
     let status = std::fs::metadata(world.path("slapd.sock")).unwrap();
