@@ -1,5 +1,6 @@
 //! What the tests share: servers that stand in for the world, and short ways to talk to them.
 
+pub mod agents;
 pub mod bench;
 pub mod certificates;
 pub mod company;
