@@ -1,6 +1,7 @@
 //! What the tests share: servers that stand in for the world, and short ways to talk to them.
 
 pub mod bench;
+pub mod certificates;
 pub mod company;
 pub mod daemon;
 pub mod fuzz;
@@ -9,6 +10,7 @@ pub mod installation;
 pub mod office;
 pub mod product;
 pub mod receiver;
+pub mod samba;
 pub mod scenario;
 pub mod scim;
 pub mod scim_server;

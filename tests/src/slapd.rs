@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::certificates::{self, Bearer};
 use crate::daemon::until;
 
 /// The suffix of the one database.
@@ -18,11 +19,25 @@ pub const SUFFIX: &str = "dc=example,dc=test";
 /// May read everything, without limits.
 pub const READER: &str = "cn=reader,dc=example,dc=test";
 pub const READER_PASSWORD: &str = "reader-secret";
-const ADMIN: &str = "cn=admin,dc=example,dc=test";
-const ADMIN_PASSWORD: &str = "admin-secret";
+pub const ADMIN: &str = "cn=admin,dc=example,dc=test";
+pub const ADMIN_PASSWORD: &str = "admin-secret";
+/// Below it passwords are captured.
+pub const PEOPLE: &str = "ou=people,dc=example,dc=test";
 /// A server that does not answer after so many looks is not going to.
 const LOOKS_MAX: u32 = 400;
 const LOOK_MS: u64 = 50;
+
+/// What a server has beyond the usual.
+#[derive(Default)]
+pub struct Options {
+    /// A schema of its own, as slapd reads it.
+    pub schema: String,
+    /// Shows new passwords of [`PEOPLE`] to a program that listens on this socket; users may change
+    /// their own. With memberof, whose inner searches report results too.
+    pub capture: Option<PathBuf>,
+    /// The entry of a password policy: slapd hashes then, and refuses what the policy forbids.
+    pub policy: Option<String>,
+}
 
 pub struct Slapd {
     folder: TempDir,
@@ -41,14 +56,20 @@ impl Slapd {
 
     /// As [`Slapd::start`], with a schema of its own beside the usual ones, as slapd reads it.
     pub fn with_schema(schema: &str, ldif: &str) -> Self {
+        Self::with_options(&Options { schema: schema.to_owned(), ..Options::default() }, ldif)
+    }
+
+    /// As [`Slapd::start`], with more than the usual.
+    pub fn with_options(options: &Options, ldif: &str) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let mut slapd = Self { folder, port: free_port(), tls_port: free_port(), process: None };
         for name in ["db", "tls"] {
             fs::create_dir(slapd.path(name)).expect("a folder in a new folder");
         }
-        slapd.make_certificates();
-        fs::write(slapd.path("own.schema"), schema).expect("a new file");
-        fs::write(slapd.path("slapd.conf"), slapd.configuration()).expect("a new file");
+        certificates::authority(&slapd.path("tls"));
+        certificates::sign(&slapd.path("tls"), &Bearer::Server, "IP:127.0.0.1");
+        fs::write(slapd.path("own.schema"), &options.schema).expect("a new file");
+        fs::write(slapd.path("slapd.conf"), slapd.configuration(options)).expect("a new file");
         fs::write(slapd.path("data.ldif"), ldif).expect("a new file");
         let (conf, data) = (slapd.path("slapd.conf"), slapd.path("data.ldif"));
         run(Command::new(server_program("slapadd"))
@@ -167,8 +188,9 @@ impl Slapd {
         self.folder.path().join(name)
     }
 
-    fn configuration(&self) -> String {
+    fn configuration(&self, options: &Options) -> String {
         let (folder, schema) = (self.folder.path().display(), "/etc/ldap/schema");
+        let (modules, own_passwords, overlays) = options.lines();
         let socket_admin = "gidNumber=0+uidNumber=0,cn=peercred,cn=external,cn=auth";
         format!(
             "include {schema}/core.schema
@@ -179,7 +201,7 @@ include {folder}/own.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 moduleload syncprov
-pidfile {folder}/pid
+{modules}pidfile {folder}/pid
 TLSCACertificateFile {folder}/tls/ca.pem
 TLSCertificateFile {folder}/tls/server.pem
 TLSCertificateKeyFile {folder}/tls/server.key
@@ -195,65 +217,42 @@ directory {folder}/db
 maxsize 1073741824
 envflags nosync
 index objectClass,entryUUID,entryCSN eq
-access to attrs=userPassword by anonymous auth by * none
+{own_passwords}access to attrs=userPassword by anonymous auth by * none
 access to dn.subtree=\"ou=hidden,{SUFFIX}\" by * none
 access to * by dn.exact=\"{READER}\" read by anonymous auth by users read
 limits dn.exact=\"{READER}\" time=unlimited size=unlimited
 overlay syncprov
 syncprov-checkpoint 1000 60
 syncprov-sessionlog 1000
-"
+{overlays}"
         )
     }
+}
 
-    fn make_certificates(&self) {
-        let tls = self.path("tls");
-        fs::write(
-            tls.join("server.ext"),
-            "subjectAltName=IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n",
-        )
-        .expect("a new file");
-        const KEY: [&str; 5] =
-            ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-        let openssl = |arguments: &[&[&str]]| {
-            run(Command::new("openssl").args(arguments.concat()).current_dir(&tls));
-        };
-        openssl(&[
-            &["req", "-x509", "-days", "2", "-subj", "/CN=test authority"],
-            &KEY,
-            &[
-                "-addext",
-                "basicConstraints=critical,CA:TRUE",
-                "-addext",
-                "keyUsage=critical,keyCertSign",
-                "-keyout",
-                "ca.key",
-                "-out",
-                "ca.pem",
-            ],
-        ]);
-        openssl(&[
-            &["req", "-subj", "/CN=localhost"],
-            &KEY,
-            &["-keyout", "server.key", "-out", "server.csr"],
-        ]);
-        openssl(&[&[
-            "x509",
-            "-req",
-            "-in",
-            "server.csr",
-            "-CA",
-            "ca.pem",
-            "-CAkey",
-            "ca.key",
-            "-CAcreateserial",
-            "-days",
-            "2",
-            "-extfile",
-            "server.ext",
-            "-out",
-            "server.pem",
-        ]]);
+// === impl Options ===
+
+impl Options {
+    /// Modules, access rules, overlays. The overlay that is configured last sees an operation
+    /// first: before another one hashes the password.
+    fn lines(&self) -> (String, &str, String) {
+        let (mut modules, mut rules, mut overlays) = (String::new(), "", String::new());
+        if let Some(policy) = &self.policy {
+            modules += "moduleload ppolicy\n";
+            overlays +=
+                &format!("overlay ppolicy\nppolicy_default \"{policy}\"\nppolicy_hash_cleartext\n");
+        }
+        if let Some(socket) = &self.capture {
+            modules += "moduleload memberof\nmoduleload back_sock\n";
+            rules = "access to attrs=userPassword by self write by anonymous auth by * none\n\
+                     access to attrs=entry by self write by * read\n";
+            overlays += &format!(
+                "overlay memberof\noverlay sock\nextensions binddn peername ssf connid\n\
+                 socketpath {}\nsockops add modify extended\nsockresps result\n\
+                 sockdnpat \"{PEOPLE}$\"\n",
+                socket.display()
+            );
+        }
+        (modules, rules, overlays)
     }
 }
 

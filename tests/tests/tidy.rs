@@ -82,7 +82,14 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tests/xtask/Cargo.toml", &[]),
     (
         "tests/Cargo.toml",
-        &["kakehi", "kakehi-engine", "kakehi-host", "kakehi-expr", "kakehi-guest"],
+        &[
+            "kakehi",
+            "kakehi-engine",
+            "kakehi-host",
+            "kakehi-expr",
+            "kakehi-guest",
+            "kakehi-password",
+        ],
     ),
 ];
 

@@ -10,9 +10,20 @@ use crate::step::{Log, step};
 use crate::tally::Tally;
 use crate::{guest_tools, packages, python, wasm_path, workspace};
 
-/// Programs the tests start, each with the Debian package it comes from.
-const PROGRAMS: [(&str, &str); 3] =
-    [("slapd", "slapd"), ("ldapsearch", "ldap-utils"), ("openssl", "openssl")];
+/// Programs the tests start, each with the Debian package it comes from; a path where a package has
+/// no program of its own.
+const PROGRAMS: [(&str, &str); 9] = [
+    ("slapd", "slapd"),
+    ("ldapsearch", "ldap-utils"),
+    ("openssl", "openssl"),
+    ("samba", "samba-ad-dc"),
+    ("/usr/share/samba/setup/provision.ldif", "samba-ad-provision"),
+    ("/usr/lib/python3/dist-packages/markdown/__init__.py", "python3-markdown"),
+    // samba-tool opens passwords through it.
+    ("/usr/lib/python3/dist-packages/gpg/__init__.py", "python3-gpg"),
+    ("gpg", "gpg"),
+    ("gpg-agent", "gpg-agent"),
+];
 
 /// Number of steps, for the headings.
 const STEPS: usize = 9;
