@@ -8,7 +8,7 @@ mod suite;
 
 use std::fmt;
 
-use kakehi_engine::password::Operation;
+use kakehi_engine::password::{INITIAL_AGENT, Operation};
 use kakehi_engine::time::Timestamp;
 
 pub(crate) use self::suite::TAG_BYTES;
@@ -86,7 +86,7 @@ pub enum EnvelopeError {
     Version,
     #[error("unknown suite {0}: 1 is X25519 with ChaCha20-Poly1305, 2 is P-256 with AES-256-GCM")]
     Suite(u8),
-    #[error("unknown operation {0}: 1 is change, 2 is reset, 3 is create")]
+    #[error("unknown operation {0}: 1 is change, 2 is reset, 3 is create, 4 is ours")]
     Operation(u8),
     #[error("unknown key type: it must be `guid`, `dn` or `login`")]
     KeyType,
@@ -209,6 +209,12 @@ impl Envelope {
 impl Metadata {
     pub fn captured_at(&self) -> Timestamp {
         Timestamp(i64::try_from(self.captured_at_ms).unwrap_or(i64::MAX))
+    }
+
+    /// Whether it says that Kakehi itself made the password (5.7). Such envelopes are only stored;
+    /// one that comes in from outside is a forgery, and the intake refuses it.
+    pub fn is_ours(&self) -> bool {
+        self.operation == Operation::Initial || self.agent == INITIAL_AGENT
     }
 }
 

@@ -148,11 +148,13 @@ fn number_of(operation: Operation) -> u8 {
         Operation::Change => 1,
         Operation::Reset => 2,
         Operation::Create => 3,
+        // Never from an agent: see `Metadata::is_ours`.
+        Operation::Initial => 4,
     }
 }
 
 fn operation_of(number: u8) -> Option<Operation> {
-    [Operation::Change, Operation::Reset, Operation::Create]
+    [Operation::Change, Operation::Reset, Operation::Create, Operation::Initial]
         .into_iter()
         .find(|operation| number_of(*operation) == number)
 }

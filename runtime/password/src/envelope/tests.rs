@@ -162,6 +162,13 @@ fn a_cut_envelope_says_where_it_ends() {
 }
 
 #[test]
+fn m4_what_only_kakehi_may_say_is_told_apart() {
+    assert!(!metadata().is_ours());
+    assert!(Metadata { operation: Operation::Initial, ..metadata() }.is_ours());
+    assert!(Metadata { agent: INITIAL_AGENT.into(), ..metadata() }.is_ours());
+}
+
+#[test]
 fn key_ids_are_sixteen_digits() {
     let id = KeyId([0, 1, 2, 3, 0xfc, 0xfd, 0xfe, 0xff]);
     assert_eq!(id.to_string(), "00010203fcfdfeff");
@@ -173,7 +180,8 @@ fn key_ids_are_sixteen_digits() {
 }
 
 fn any_metadata() -> impl Strategy<Value = Metadata> {
-    let operations = vec![Operation::Change, Operation::Reset, Operation::Create];
+    let operations =
+        vec![Operation::Change, Operation::Reset, Operation::Create, Operation::Initial];
     let key_types = vec![KeyType::Guid, KeyType::Dn, KeyType::Login];
     (
         (".{1,40}", ".{1,60}", ".{0,60}", ".{1,40}"),

@@ -39,7 +39,7 @@ codes!(State {
     Empty = 0, Ready = 1, Finding = 2, Setting = 3, WaitUser = 4, WaitRejected = 5,
     WaitUnavailable = 6, Quarantined = 7,
 });
-codes!(Operation { Change = 1, Reset = 2, Create = 3 });
+codes!(Operation { Change = 1, Reset = 2, Create = 3, Initial = 4 });
 codes!(Flight { Expired = 1, UserDeleted = 2, Purged = 3, Superseded = 4 });
 codes!(Category {
     TooShort = 1, Complexity = 2, History = 3, Charset = 4, Blocklisted = 5, Other = 6,

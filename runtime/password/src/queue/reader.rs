@@ -117,6 +117,13 @@ impl QueueReader {
         })
     }
 
+    /// Whether any password waits or is under way.
+    pub fn has_records(&self) -> Result<bool> {
+        let sql = self.sql();
+        let mut statement = sql.prepare_cached("SELECT EXISTS (SELECT 1 FROM pw_sealed)")?;
+        Ok(statement.query_row([], |row| row.get(0))?)
+    }
+
     /// Slots by target and user, at most `limit`, after the slot `after`.
     pub fn list(
         &self,
