@@ -73,7 +73,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("runtime/entra/Cargo.toml", &["kakehi-expr"]),
     ("runtime/host/Cargo.toml", &["kakehi-engine"]),
     ("runtime/password/Cargo.toml", &["kakehi-engine"]),
-    ("runtime/Cargo.toml", &["kakehi-engine", "kakehi-entra", "kakehi-host", "kakehi-expr"]),
+    (
+        "runtime/Cargo.toml",
+        &["kakehi-engine", "kakehi-entra", "kakehi-host", "kakehi-expr", "kakehi-password"],
+    ),
     ("guest-sdk/rust/Cargo.toml", &[]),
     ("guest-sdk/rust/template/Cargo.toml", &["kakehi-guest"]),
     ("tests/guests/rust/Cargo.toml", &["kakehi-guest"]),
