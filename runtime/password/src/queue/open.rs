@@ -20,8 +20,8 @@ const PAGE_BYTES: i64 = 4096;
 /// 16 MiB, which SQLite wants as a negative number of KiB.
 const CACHE_KIB: i64 = -16 * 1024;
 
-/// Pages in the log, 32 MiB of them, from which on it is moved into the file though there is no time
-/// for that: under load each commit would do so with SQLite's own 1000.
+/// Pages in the log, 32 MiB of them, from which on it is moved into the file though there is no
+/// time for that: under load nearly every commit would do so with SQLite's own 1000.
 const LOG_PAGES: i64 = 8192;
 
 /// Only a reader that recovers the log after a crash, or a checkpoint, holds a writer up.

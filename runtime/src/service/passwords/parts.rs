@@ -16,7 +16,7 @@ use kakehi_password::mail::{
     Templates,
 };
 use kakehi_password::precheck;
-use kakehi_password::queue::{Queue, QueueError, QueueOptions, Recipients};
+use kakehi_password::queue::{Queue, QueueError, QueueOptions};
 use kakehi_password::secret::Password as Secret;
 use kakehi_password::target::{DeliverAs, Find as HowToFind, Precheck};
 use kakehi_password::worker::TargetOptions;
@@ -73,7 +73,7 @@ pub fn queue(config: &Config, password: &Password) -> QueueOptions {
         records_max: password.records_max,
         bytes_max: password.bytes_max.0,
         targets: password.targets.keys().cloned().collect(),
-        recipients: Recipients::default(),
+        audience: Audience::default(),
     }
 }
 

@@ -67,8 +67,8 @@ fn slot(target_number: u8, user_number: u8) -> SlotKey {
     SlotKey { target: target(target_number), user: user(user_number) }
 }
 
-/// What must be alike. When a ready slot is looked at again hangs on the health of its target the
-/// last time that an event spoke of the slot; of the slots in memory, some speak of more than meant.
+/// What must be alike. When a ready slot is looked at again hangs on how its target was the last
+/// time that an event spoke of the slot; to those in memory, events speak more often.
 fn essence(slot: &Slot) -> Slot {
     let unsure = slot.state == State::Ready && slot.retry_at.is_none();
     Slot { due: slot.due.filter(|_| !unsure), ..slot.clone() }
