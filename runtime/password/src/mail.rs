@@ -7,7 +7,6 @@
 
 mod caps;
 mod compose;
-mod queued;
 mod rows;
 mod smtp;
 mod template;
