@@ -225,6 +225,15 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
     if failed { Err(findings) } else { Ok((config, findings)) }
 }
 
+// === impl Config ===
+
+impl Config {
+    /// Nothing is synchronized but passwords (O-37): no source, no rules.
+    pub fn is_for_passwords_only(&self) -> bool {
+        self.password.is_some() && self.sources.is_empty() && !self.manifest.exists()
+    }
+}
+
 fn address(listen: &At<String>, findings: &mut Findings) -> Option<SocketAddr> {
     let address = match listen.value.parse::<SocketAddr>() {
         Ok(address) => address,

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
+use kakehi_engine::connector_space::{CsId, MvId};
 use kakehi_engine::export::AttributeChange;
 use kakehi_engine::object::{Anchor, AttributeMap, AttributeName, ClassName, ConnectorName};
 use kakehi_engine::problem::ProblemKind;
@@ -213,6 +214,37 @@ pub enum DirectoryError {
     Config { source_name: String, message: String, hint: String },
     #[error(transparent)]
     Sink(#[from] SinkClosed),
+}
+
+// === Users ===
+
+/// A source object whose rules were asked, or that vanished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evaluated {
+    pub object: CsId,
+    pub connector: ConnectorName,
+    pub anchor: Anchor,
+    pub dn: String,
+    /// The metaverse object that it was linked to before.
+    pub mv: Option<MvId>,
+    /// The source does not have it any more.
+    pub gone: bool,
+}
+
+/// Who listens to what a synchronization does to users: passwords that wait for them (password.md
+/// 5.5). What is told is taken at once and dealt with later.
+pub trait UserEvents: Send + Sync {
+    /// Whether anybody waits for a word; while nobody does, nothing needs to be gathered.
+    fn wanted(&self) -> bool;
+
+    /// These were evaluated; what they mean for targets is not planned yet.
+    fn evaluated(&self, objects: Vec<Evaluated>);
+
+    /// What was evaluated is planned: what has no pending export is as it should be.
+    fn planned(&self);
+
+    /// Objects of a target that were written and confirmed, and whether that created them.
+    fn exported(&self, target: &ConnectorName, objects: &[(CsId, bool)]);
 }
 
 // === Target ===

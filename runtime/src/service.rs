@@ -11,6 +11,7 @@ pub mod log;
 mod metrics;
 pub mod once;
 mod overheard;
+pub mod passwords;
 mod picture;
 pub mod preview;
 pub mod reasons;

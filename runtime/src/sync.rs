@@ -29,7 +29,9 @@ use kakehi_engine::plan::{Plan, PlanBasis, PlanId};
 use kakehi_engine::rule::RuleSet;
 use kakehi_engine::time::Timestamp;
 
-use crate::edge::{Clock, Directory, DirectoryError, PollMode, Target, TargetError, TargetReader};
+use crate::edge::{
+    Clock, Directory, DirectoryError, PollMode, Target, TargetError, TargetReader, UserEvents,
+};
 use crate::store::{Repetition, ShrinkLimit, Store, StoreError};
 
 pub use crate::sync::cost::RuleCost;
@@ -95,6 +97,17 @@ pub struct Parts<'a> {
     pub staging: Staging,
     /// For how long is kept what was sent; `None`: it is not kept.
     pub journal: Option<Duration>,
+    /// Who hears of users that are as they should be.
+    pub users: Option<Arc<dyn UserEvents>>,
+}
+
+// === impl Parts ===
+
+impl Parts<'_> {
+    /// Who hears of users, while anybody waits for a word.
+    fn listener(&self) -> Option<&dyn UserEvents> {
+        self.users.as_deref().filter(|users| users.wanted())
+    }
 }
 
 /// How much of the way a cycle goes, and under which conditions.

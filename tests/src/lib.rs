@@ -17,6 +17,7 @@ pub mod scim;
 pub mod scim_server;
 pub mod scim_stub;
 pub mod slapd;
+pub mod smtp;
 
 use sha2::{Digest, Sha256};
 

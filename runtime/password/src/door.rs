@@ -95,8 +95,9 @@ pub trait Users: Send + Sync {
         targets: &BTreeSet<ConnectorName>,
     ) -> Result<Person, NotNow>;
 
-    /// By what to look the user up at a target. `login`: what the slot knows of its name.
-    fn lookup(&self, user: &UserKey, target: &ConnectorName, login: &str) -> Lookup;
+    /// By what to look the user up at a target. `login`: what the slot knows of its name. `None`:
+    /// it is not known yet who that is, or its passwords are not for this target.
+    fn lookup(&self, user: &UserKey, target: &ConnectorName, login: &str) -> Option<Lookup>;
 
     /// Where mails to the user go; `None`: it has no address.
     fn contact(&self, user: &UserKey) -> Option<Contact>;

@@ -5,6 +5,7 @@
 //! that agents are given. Several pairs are loaded at once; new captures are sealed to the newest.
 
 mod file;
+mod held;
 mod public;
 
 use std::io;
@@ -15,6 +16,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 pub(crate) use self::file::objection;
+pub use self::held::HeldKeys;
 pub use self::public::{PublicKey, PublicKeyError};
 use crate::durable;
 use crate::envelope::{KeyId, PRIVATE_BYTES, Suite};

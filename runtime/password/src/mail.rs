@@ -7,6 +7,7 @@
 
 mod caps;
 mod compose;
+mod queued;
 mod rows;
 mod smtp;
 mod template;

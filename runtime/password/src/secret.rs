@@ -44,6 +44,15 @@ pub struct Hardening {
     pub failures: Vec<String>,
 }
 
+// === impl Hardening ===
+
+impl Hardening {
+    /// What could not be done, in one line; `None`: everything could.
+    pub fn weak(&self) -> Option<String> {
+        (!self.failures.is_empty()).then(|| self.failures.join("; "))
+    }
+}
+
 /// Fails to compile once a type has one of the traits: then two `here` fit, and neither is chosen.
 macro_rules! never {
     ($type:ty: $($trait:path),+ $(,)?) => {$(

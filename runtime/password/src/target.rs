@@ -5,7 +5,6 @@ use std::num::NonZeroU32;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kakehi_engine::password::Category;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::{digest, pbkdf2};
 use zeroize::Zeroizing;
@@ -41,9 +40,6 @@ pub enum DeliverAs {
     /// OpenLDAP's pw-pbkdf2 reads it.
     Pbkdf2Sha256,
 }
-
-/// What can be told of a password without a call (O-35): why the target would not take it.
-pub type Precheck = Box<dyn Fn(&Password) -> Option<Category> + Send + Sync>;
 
 /// The system gives no random bytes: no salt can be made.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use kakehi_engine::object::ConnectorName;
-use kakehi_engine::password::Policy;
+use kakehi_engine::password::{INITIAL_AGENT, Policy};
 
 pub use self::intake::{Agent, Intake, Remote};
 pub use self::target::{At as PlacedAt, Classify, Find, PasswordTarget, Style, Verdict};
@@ -38,6 +38,7 @@ const NO_DEFAULT: &str = "K0263";
 const TWO_SOURCES: &str = "K0264";
 const NO_TARGET: &str = "K0265";
 const ONLY_EVENTS: &str = "K0266";
+const OUR_NAME: &str = "K0279";
 
 /// How passwords are synchronized.
 pub struct Password {
@@ -131,6 +132,12 @@ pub(super) fn password(
     let initial = initial(&raw, around, findings);
     let mut agents = BTreeMap::new();
     for (name, agent) in raw.agents.0 {
+        if name.value == INITIAL_AGENT {
+            findings
+                .error(OUR_NAME, format_args!("no agent may be called `{INITIAL_AGENT}`"))
+                .at(name.mark)
+                .hint("initial passwords are told under this name; take another one");
+        }
         agents.insert(name.value.clone(), intake::agent(agent));
     }
     let mut targets = BTreeMap::new();

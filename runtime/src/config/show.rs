@@ -30,9 +30,19 @@ impl Config {
         }
         shown["rules"] = rules(&self.rules);
         shown["run"] = run(&self.run);
-        shown["password"] = self.password.as_ref().map_or(Value::Null, password::password);
-        shown["mail"] = self.mail.as_ref().map_or(Value::Null, password::mail);
+        let [password, mail] = self.passwords_and_mail();
+        shown["password"] = password;
+        shown["mail"] = mail;
         shown
+    }
+
+    /// What is configured of passwords and of mails, to be compared: neither is taken by a running
+    /// service.
+    pub fn passwords_and_mail(&self) -> [Value; 2] {
+        [
+            self.password.as_ref().map_or(Value::Null, password::password),
+            self.mail.as_ref().map_or(Value::Null, password::mail),
+        ]
     }
 
     /// SHA-256 of what decides results, in lower-case hexadecimal. Neither secrets nor their places

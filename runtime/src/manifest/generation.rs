@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use kakehi_engine::object::{AttributeName, ClassName, ConnectorName};
 use kakehi_engine::rule::{
-    Connector, ConnectorKind, Contract, Direction, Merge, ModuleIdentity, OnDelete, Rule, RuleSet,
-    RuleTag, TargetClass, Thresholds,
+    Compat, Connector, ConnectorKind, Contract, Direction, Merge, ModuleIdentity, OnDelete, Rule,
+    RuleSet, RuleTag, TargetClass, Thresholds,
 };
 use kakehi_host::{Host, Limits, LoadedModule};
 
@@ -33,6 +33,20 @@ use crate::config::system::SystemKind;
 pub struct Generation {
     pub rules: Arc<RuleSet>,
     pub modules: kakehi_host::Generation,
+    /// Inbound rules that let the passwords of their objects pass (`password_sync`). Where there
+    /// are none, all may pass.
+    pub password_rules: BTreeSet<RuleTag>,
+}
+
+// === impl Generation ===
+
+impl Generation {
+    /// No rules at all: nothing is synchronized but passwords.
+    pub fn empty() -> Self {
+        let rules = RuleSet::new(vec![], vec![], Compat::default(), BTreeMap::new());
+        let modules = kakehi_host::Generation::new(vec![]);
+        Self { rules: Arc::new(rules), modules, password_rules: BTreeSet::new() }
+    }
 }
 
 /// What the configuration says around a manifest.
@@ -109,9 +123,15 @@ pub fn load(
     if failed {
         return Err(all);
     }
+    let lets_passwords_pass = |(draft, _): &(&&ManifestRule, _)| {
+        draft.password_sync() && draft.draft.direction == Direction::Inbound
+    };
+    let password_rules =
+        drafts.iter().zip(&rules).filter(lets_passwords_pass).map(|(_, rule)| rule.tag.clone());
+    let password_rules = password_rules.collect();
     let rules = RuleSet::new(connectors, rules, manifest.compat, manifest.grace_seconds);
     let modules = kakehi_host::Generation::new(loaded);
-    Ok((Generation { rules: Arc::new(rules), modules }, all))
+    Ok((Generation { rules: Arc::new(rules), modules, password_rules }, all))
 }
 
 /// Whether a configured system can be what the manifest says. A file can hold the entries of any

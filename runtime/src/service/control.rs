@@ -11,6 +11,7 @@ pub use self::client::ask;
 pub use self::server::serve;
 use crate::service::failure::Failure;
 use crate::service::once::Reviewed;
+use crate::service::passwords;
 
 /// Longest line that is read from either side: the marks of 200,000 exports.
 const LINE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -39,6 +40,8 @@ pub enum Request {
     },
     /// Switch staging mode.
     Staging { on: bool },
+    /// Do something about passwords that wait.
+    Password(passwords::operator::Order),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +67,7 @@ impl Request {
             Self::Apply { undoes: Some(_), .. } => "undo",
             Self::Staging { on: true } => "staging on",
             Self::Staging { on: false } => "staging off",
+            Self::Password(order) => order.verb.as_str(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the service counts, under the names of service.md 6; never with ids of users.
 
 use kakehi_engine::time::Timestamp;
+use kakehi_password::metric;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -28,6 +29,10 @@ const SECONDS_BUCKETS: [f64; 6] = [1e-5, 3e-5, 1e-4, 1e-3, 1e-2, 1e-1];
 pub fn start() -> Option<PrometheusHandle> {
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full(SECONDS.into()), &SECONDS_BUCKETS)
+        .and_then(|builder| {
+            let delivery = Matcher::Full(metric::DELIVERY.into());
+            builder.set_buckets_for_metric(delivery, &metric::DELIVERY_BUCKETS)
+        })
         .expect("there are buckets");
     let handle = match builder.install_recorder() {
         Ok(handle) => handle,
@@ -50,6 +55,7 @@ pub fn start() -> Option<PrometheusHandle> {
     describe_counter!(TRAPS, "Objects on which a rule trapped or met a limit");
     describe_counter!(FAILURES, "Objects on which a rule failed, trapped or answered badly");
     describe_counter!(REUSED, "Answers of rules that were known already");
+    metric::describe();
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Some(handle)
 }

@@ -130,7 +130,8 @@ impl Reloading {
                         let reviewed = Reviewed { plan, ruleset, config, undoes, max_drift, marks };
                         self.apply(reviewed, actor).await
                     }
-                    Request::Staging { .. } => Answer::of(&ending()),
+                    // Dealt with where they arrive.
+                    Request::Staging { .. } | Request::Password(_) => Answer::of(&ending()),
                 };
                 // Whoever asked may have gone.
                 let _ = answer.send(said);

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use self::takeover::Runs;
 use crate::service::failure::{Failure, Kind};
 use crate::service::once::runtime;
+use crate::service::passwords::Passwords;
 use crate::service::picture::Picture;
 use crate::service::reload::{BetweenRuns, Reloading, Trigger};
 use crate::service::staging::Switch;
@@ -76,22 +77,29 @@ async fn serve(
     let staging = Switch::of_state(&store)?;
     let switch =
         Switch { store: Arc::clone(&store), staging: staging.clone(), active: active.clone() };
-    doors.spawn(control::serve(&world.config.control, trigger.clone(), switch)?);
     if let (Some(address), Some(handle)) = (world.config.http, metrics::start()) {
         let (address, answering) = http::serve(address, handle).await?;
         doors.spawn(answering);
         tracing::info!(event_id = "SV014", %address, "metrics and health answer");
     }
+    let passwords = Passwords::begin(&world, staging.clone(), &mut doors).await?;
+    let operator = passwords.as_ref().map(|passwords| Arc::clone(&passwords.operator));
+    let control = control::serve(&world.config.control, trigger.clone(), switch, operator)?;
+    doors.spawn(control);
     doors.spawn(reload_on_hangup(trigger)?);
     let watched = world.config.rules.reload.watch.then_some(world.config.rules.reload.debounce.0);
     let between_runs = Arc::new(BetweenRuns::default());
     let quiet = Arc::clone(&between_runs);
     let mut runs = Runs::begin(world, store, (stop, staging), publish, quiet)?;
+    runs.tell(passwords.as_ref().map(Passwords::ear));
     let reloading = Reloading::new(config, picture, active, work, between_runs);
     doors.spawn(keep_reloading(reloading, triggers, watched));
     Ok(async move {
         tracing::info!(event_id = "SV002", "ready");
         runs.until_stopped(orders).await;
+        if let Some(passwords) = passwords {
+            passwords.finish().await;
+        }
         drop(doors);
     })
 }

@@ -172,7 +172,10 @@ fn from_files(
         admission: &admission,
         limits: rule_limits(&config),
     };
-    let generation = generation::load(&mut files, &surroundings, &host);
+    let generation = match config.is_for_passwords_only() {
+        true => Ok((Generation::empty(), vec![])),
+        false => generation::load(&mut files, &surroundings, &host),
+    };
     let files = Arc::new(files);
     let read = Arc::clone(&files);
     let world = generation.map_err(Failure::of_findings).map(|(generation, found)| {
@@ -269,7 +272,7 @@ pub(crate) fn directory(
     }
 }
 
-fn ldap_options(
+pub(crate) fn ldap_options(
     config: &Config,
     name: &ConnectorName,
     ldap: &source::Ldap,
@@ -339,6 +342,7 @@ impl World {
             stop,
             staging: Staging::new(self.config.run.staging, false),
             journal: self.config.run.journal.0,
+            users: None,
         }
     }
 
@@ -356,9 +360,12 @@ impl World {
     /// Keys of the configuration that differ and take effect at the next start only.
     pub(crate) fn restart_only(&self, next: &Self) -> Vec<&'static str> {
         let (before, after) = (&self.config, &next.config);
+        let (of_before, of_after) = (before.passwords_and_mail(), after.passwords_and_mail());
         let differing = [
             ("control.socket", before.control != after.control),
             ("http.listen", before.http != after.http),
+            ("password", of_before[0] != of_after[0]),
+            ("mail", of_before[1] != of_after[1]),
             ("log.level", before.log.level != after.log.level),
             ("rules.cache", before.rules.cache != after.rules.cache),
             ("rules.batch", before.rules.batch != after.rules.batch),
@@ -383,7 +390,11 @@ impl World {
 
     fn source(&self, name: &ConnectorName, source: &Source) -> Box<dyn Directory> {
         let rules = &self.generation.rules;
-        directory(&self.config, name, source, rules.source_attributes(name), rules.cs_classes(name))
+        let mut attributes = rules.source_attributes(name);
+        if let Some(password) = &self.config.password {
+            attributes.extend(password.source_attributes().into_iter().map(AttributeName::from));
+        }
+        directory(&self.config, name, source, attributes, rules.cs_classes(name))
     }
 
     /// Every target, ready to be asked.
@@ -391,11 +402,12 @@ impl World {
         self.config.targets.iter().map(|(name, target)| self.target(name, target)).collect()
     }
 
-    fn target(
+    /// How a target is reached.
+    pub(crate) fn scim_options(
         &self,
         name: &ConnectorName,
         target: &TargetConfig,
-    ) -> Result<Arc<dyn Target>, Failure> {
+    ) -> Result<ScimOptions, Failure> {
         let mut profile = Profile::shipped(&target.profile).ok_or_else(|| {
             let message = format!("target `{name}`: there is no profile `{}`", target.profile);
             Failure::new(Kind::Config, "K0704", message)
@@ -403,7 +415,7 @@ impl World {
         if let Some(max) = target.concurrency_max {
             profile.concurrency_max = max as usize;
         }
-        let options = ScimOptions {
+        Ok(ScimOptions {
             name: name.clone(),
             base_url: target.base_url.clone(),
             token: Arc::clone(&self.config.credentials[&target.credential].secret),
@@ -413,7 +425,15 @@ impl World {
             connect_timeout: target.connect_timeout.0,
             total_timeout: target.total_timeout.0,
             clock: Arc::new(SystemClock),
-        };
+        })
+    }
+
+    fn target(
+        &self,
+        name: &ConnectorName,
+        target: &TargetConfig,
+    ) -> Result<Arc<dyn Target>, Failure> {
+        let options = self.scim_options(name, target)?;
         let scim = ScimTarget::new(options).map_err(|error| {
             Failure::new(Kind::Config, "K0705", format!("target `{name}`: {error}"))
         })?;

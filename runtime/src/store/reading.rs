@@ -4,7 +4,7 @@
 
 use kakehi_engine::connector_space::{CsId, CsObject, LinkOrigin, MvId};
 use kakehi_engine::metaverse::MvObject;
-use kakehi_engine::object::{ClassName, ConnectorName};
+use kakehi_engine::object::{Anchor, ClassName, ConnectorName};
 use kakehi_engine::problem::Problem;
 use kakehi_engine::rule::RuleTag;
 
@@ -35,6 +35,12 @@ pub trait Reading {
         &self,
         connector: &ConnectorName,
         class: &ClassName,
+    ) -> Result<Vec<CsId>, StoreError>;
+    /// Objects of a connector with one of these anchors, by id.
+    fn with_anchor(
+        &self,
+        connector: &ConnectorName,
+        anchors: &[Anchor],
     ) -> Result<Vec<CsId>, StoreError>;
     /// Metaverse objects one of whose source objects refers to a source object of `mv`, by id; at
     /// most `limit`.

@@ -47,6 +47,8 @@ struct Result {
     /// Something came to light that the rules have to look at.
     follow_up: bool,
     diverging: Vec<(String, String)>,
+    /// Objects that were written since the last settlement, and whether that created them.
+    exported: Vec<(CsId, bool)>,
     error: Option<TargetError>,
 }
 
@@ -140,6 +142,10 @@ impl Run<'_> {
             let patience = self.send(requests, &mut settlements).await?;
             let now = self.parts.clock.now();
             blocking(|| self.parts.store.settle(&settlements, &self.trail, now))?;
+            let exported = std::mem::take(&mut self.result.exported);
+            if let Some(listener) = self.parts.listener() {
+                listener.exported(self.target.name(), &exported);
+            }
             if let Some(wait) = patience {
                 self.be_patient(wait).await;
             }
@@ -200,6 +206,7 @@ impl Run<'_> {
             self.result.follow_up = true;
             return Settled::Deleted;
         }
+        self.result.exported.push((request.object, request.export_op == ExportOp::Add));
         let class = request.class.to_string();
         let diverging = written.diverging.iter();
         self.result.diverging.extend(diverging.map(|name| (class.clone(), name.to_string())));

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use kakehi_engine::connector_space::{CsId, Presence};
 use kakehi_engine::object::ClassName;
 use kakehi_engine::rule::{Revision, RulesRecord};
 use kakehi_engine::synchronize;
 use kakehi_engine::time::Timestamp;
-use kakehi_engine::view::Outcome;
+use kakehi_engine::view::{CsUpdate, Outcome, View};
 
+use crate::edge::Evaluated;
 use crate::store::{StoreError, Totals};
 use crate::sync::cost::Costed;
 use crate::sync::report::{Report, StageName, Status};
@@ -96,8 +98,11 @@ fn drain(parts: &Parts<'_>, modules: &Costed<'_>, report: &mut Report) -> Result
         if parts.stop.is_set() {
             return Ok(());
         }
-        let Some(outcome) = pass(parts, modules, report.started)? else { return Ok(()) };
+        let Some((outcome, users)) = pass(parts, modules, report.started)? else { return Ok(()) };
         store.commit(&outcome)?;
+        if let (Some(listener), false) = (parts.listener(), users.is_empty()) {
+            listener.evaluated(users);
+        }
         if broken(&outcome, parts.limits.breaker, report) {
             return Ok(());
         }
@@ -120,21 +125,25 @@ fn pass(
     parts: &Parts<'_>,
     modules: &Costed<'_>,
     now: Timestamp,
-) -> Result<Option<Outcome>, StoreError> {
+) -> Result<Option<(Outcome, Vec<Evaluated>)>, StoreError> {
     let store = &*parts.store;
     let sources = store.queued_cs(BATCH_OBJECTS_MAX)?;
     if !sources.is_empty() {
         let view = store.view()?;
         let outcome = synchronize::inbound(&*view, &sources, &parts.rules, modules, now);
+        let users = match parts.listener() {
+            Some(_) => evaluated(&*view, &sources, &outcome),
+            None => vec![],
+        };
         view.check()?;
-        return Ok(Some(outcome));
+        return Ok(Some((outcome, users)));
     }
     let ranked = store.queued_resolve(BATCH_OBJECTS_MAX)?;
     if !ranked.is_empty() {
         let view = store.view()?;
         let outcome = synchronize::resolve(&*view, &ranked, &parts.rules, now);
         view.check()?;
-        return Ok(Some(outcome));
+        return Ok(Some((outcome, vec![])));
     }
     let joined = store.queued_mv(BATCH_OBJECTS_MAX)?;
     if joined.is_empty() {
@@ -143,7 +152,32 @@ fn pass(
     let view = store.view()?;
     let outcome = synchronize::outbound(&*view, &joined, &parts.rules, modules);
     view.check()?;
-    Ok(Some(outcome))
+    Ok(Some((outcome, vec![])))
+}
+
+/// What a pass saw of its source objects, while they are all still there.
+fn evaluated(view: &dyn View, sources: &[CsId], outcome: &Outcome) -> Vec<Evaluated> {
+    let forgotten: BTreeSet<CsId> = outcome
+        .cs
+        .iter()
+        .filter_map(|update| match update {
+            CsUpdate::Forget { id } => Some(*id),
+            CsUpdate::Source { .. } | CsUpdate::Target { .. } => None,
+        })
+        .collect();
+    let seen = view.cs_objects(sources).into_iter();
+    seen.filter_map(|object| {
+        let gone = forgotten.contains(&object.id) || object.presence == Presence::Deleted;
+        Some(Evaluated {
+            object: object.id,
+            connector: object.connector,
+            anchor: object.anchor?,
+            dn: object.dn,
+            mv: object.link.map(|link| link.mv),
+            gone,
+        })
+    })
+    .collect()
 }
 
 /// More batches than any rules need that come to an end.

@@ -34,6 +34,9 @@ pub(crate) async fn again(
         blocking(|| evaluate::evaluate(parts, report))?;
     }
     hold_repeated(parts, report)?;
+    if let Some(listener) = parts.listener() {
+        listener.planned();
+    }
     Ok(blocking(|| plan::make(parts, report))?)
 }
 

@@ -51,7 +51,7 @@ fn policy(random: &mut Random) -> Policy {
     };
     policy.not_found.triggers.timer = random.once_in(3);
     policy.rejected.triggers.timer |= random.once_in(4);
-    policy.poison_after = 2;
+    policy.poison_after = random.choose(&[1, 2]);
     policy.breaker_after = 3;
     policy.max_flips_per_user_per_hour = random.choose(&[3, 6, 6]);
     policy.pause_freezes_expiry = random.once_in(2);
@@ -71,10 +71,14 @@ fn step(world: &mut World) -> Result {
     match world.random.below(100) {
         0..12 => {
             let agent = world.random.below(AGENTS.len() as u32) as usize;
-            let password = world.number() as u32;
+            let password = world.fresh_or_old(person);
             let alias = person == PEOPLE[2] && world.random.once_in(3);
             let user = if alias { alias_of(person) } else { user_of(person) };
-            world.change(agent, person, user, password);
+            world.change(agent, person, user.clone(), password);
+            if agent == 0 && world.random.once_in(2) {
+                // Another controller of the same domain tells the same change.
+                world.change(1, person, user, password);
+            }
         }
         12..30 if !world.spool.is_empty() => {
             let at = world.random.below(world.spool.len() as u32) as usize;
@@ -203,9 +207,31 @@ fn settle(world: &mut World) -> Result {
     }
     world.commit(Event::Resume { scope: Scope::All })?;
     world.commit(Event::Retry { scope: Scope::All })?;
+    rest(world)?;
+    rested(world)?;
+    // One more change of everybody, long after: it must arrive everywhere, in any order of things.
+    world.advance(Duration::from_secs(7200))?;
+    world.filtered = false;
+    for person in PEOPLE {
+        let password = world.number() as u32;
+        world.change(0, person, user_of(person), password);
+    }
+    rest(world)?;
+    let held = |target: &str, person: &str| world.servers[target].people.get(person);
+    for person in PEOPLE {
+        for target in TARGETS {
+            if held(target, person) != held("corp", person) {
+                return Err(format!("I6: {person} has another password at {target} than at corp"));
+            }
+        }
+    }
+    rested(world)
+}
+
+fn rest(world: &mut World) -> Result {
     for _ in 0..ROUNDS_MAX {
         if world.at_rest() {
-            return rested(world);
+            return Ok(());
         }
         round(world)?;
     }
@@ -213,19 +239,23 @@ fn settle(world: &mut World) -> Result {
 }
 
 fn round(world: &mut World) -> Result {
-    while !world.spool.is_empty() {
-        world.intake(0)?;
-    }
     let slots: Vec<SlotKey> = world.queue.slots.keys().cloned().collect();
     for slot in slots {
         world.commit(Event::Resume { scope: Scope::Slot(slot.clone()) })?;
         world.commit(Event::User { slot, what: UserEvent::Settled })?;
     }
-    for slot in world.pickable() {
-        world.pick(slot)?;
-    }
-    while world.has_jobs() {
-        world.work()?;
+    loop {
+        let pickable = world.pickable();
+        match world.random.below(3) {
+            0 if !world.spool.is_empty() => world.intake(0)?,
+            1 if !pickable.is_empty() => {
+                let at = world.random.below(pickable.len() as u32) as usize;
+                world.pick(pickable[at].clone())?;
+            }
+            2 if world.has_jobs() => world.work()?,
+            _ if world.spool.is_empty() && pickable.is_empty() && !world.has_jobs() => break,
+            _ => {}
+        }
     }
     world.advance(Duration::from_secs(61))
 }

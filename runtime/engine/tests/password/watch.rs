@@ -14,6 +14,8 @@ pub struct Watch {
     /// Place of each record among those that were accepted.
     accepted: BTreeMap<RecordId, u64>,
     delivered: BTreeMap<SlotKey, u64>,
+    /// What was accepted last of each agent.
+    numbers: BTreeMap<(SlotKey, String), (u64, u64)>,
     /// What became of the record in the slot; several slots hold one record.
     outcomes: BTreeMap<(SlotKey, RecordId), Vec<AuditKind>>,
     held: BTreeMap<RecordId, u32>,
@@ -45,7 +47,8 @@ impl Watch {
         self.reached.extend(walk.rows.iter().map(|row| row.number));
         self.joined = matches!(event, Event::Joined { .. });
         if let Event::Joined { from, to } = event {
-            // Two lines of captures become one: what was delivered of one says nothing of the other.
+            // Two lines of captures become one: what was delivered of one says nothing of the
+            // other.
             self.delivered.retain(|key, _| key.user != *from && key.user != *to);
             self.working.retain(|key, _| key.user != *from && key.user != *to);
         }
@@ -78,7 +81,14 @@ impl Watch {
         match action {
             Action::Audit(entry) => {
                 let Some(record) = entry.record else { return Ok(()) };
-                if entry.kind == AuditKind::Queued {
+                if let (AuditKind::Queued, Event::Capture(capture)) = (entry.kind, event) {
+                    let origin = &capture.order.origin;
+                    let number = (origin.epoch, origin.sequence);
+                    let agent = (entry.slot.clone(), origin.agent.to_string());
+                    let last = self.numbers.insert(agent, number);
+                    hold(last.is_none_or(|last| last < number), || {
+                        format!("I1: {origin:?} is accepted after {last:?}")
+                    })?;
                     let place = self.accepted.len() as u64;
                     self.accepted.entry(record).or_insert(place);
                     *self.held.entry(record).or_default() += 1;

@@ -22,7 +22,7 @@ pub const PEOPLE: [&str; 3] = ["p0", "p1", "p2"];
 pub const TARGETS: [&str; 3] = ["corp", "branch", "cloud"];
 /// Name, directory, how far its clock is off in seconds.
 pub const AGENTS: [(&str, &str, i64); 3] =
-    [("dc1", "corp", 0), ("dc2", "corp", 200), ("ldap1", "branch", -400)];
+    [("dc1", "corp", 0), ("dc2", "corp", 400), ("ldap1", "branch", -100)];
 
 const LEASE_SECONDS: u64 = 60;
 const CLOCK_AHEAD_SECONDS: u64 = 300;
@@ -113,6 +113,16 @@ impl World {
     pub fn number(&mut self) -> u64 {
         self.numbers += 1;
         self.numbers
+    }
+
+    /// Most people take a new password, some one that they had.
+    pub fn fresh_or_old(&mut self, person: &str) -> Password {
+        let held = self.servers.values().filter_map(|server| server.people.get(person).copied());
+        let held: Vec<Password> = held.flatten().collect();
+        match held.is_empty() || !self.random.once_in(4) {
+            true => self.number() as Password,
+            false => self.random.choose(&held),
+        }
     }
 
     /// A password changes in a directory, and an agent sees it there.

@@ -1,6 +1,7 @@
 //! Where passwords are set, and how.
 
 use kakehi_engine::password::Category;
+use kakehi_password::target::DeliverAs;
 
 use super::super::check::{Bounds, within};
 use super::super::finding::Findings;
@@ -15,8 +16,8 @@ use super::Around;
 pub const CONCURRENCY: Bounds<u32> = Bounds { default: 4, min: 1, max: 256 };
 /// Requests in a second: a ceiling for servers that want one.
 pub const PER_SECOND: Bounds<u32> = Bounds { default: 10_000, min: 1, max: 1_000_000 };
-/// How a password may go out. Hashes that the target takes belong here.
-pub const DELIVER_AS: [&str; 1] = ["plain"];
+/// How a password may go out: as it is, or as a hash that the target takes.
+pub const DELIVER_AS: [&str; 3] = DeliverAs::NAMES;
 
 const NO_SUCH_TARGET: &str = "K0270";
 const WRONG_STYLE: &str = "K0271";

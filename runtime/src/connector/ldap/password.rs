@@ -13,21 +13,25 @@ use kakehi_engine::object::ConnectorName;
 use kakehi_engine::password::{Answer, Category};
 use kakehi_password::classify::{self, LdapAnswer, Phase, Rules};
 use kakehi_password::door::{Lookup, PasswordTarget, RemoteUser, Reply};
+use kakehi_password::precheck;
 use kakehi_password::scrub::scrub;
 use kakehi_password::secret::Password;
-use kakehi_password::target::{DeliverAs, Find, Precheck};
+use kakehi_password::target::{DeliverAs, Find};
 use ldap3::{Scope, SearchOptions};
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
-use super::connect::{Connection, LostWrite};
+use super::connect::{Connection, LostWrite, late};
 use super::control;
 use super::fault::{Failure, PEER_TEXT_CHARS_MAX, shown};
 use super::guard::Frame;
 use super::message::{DONE, ENTRY, Message};
 use super::options::LdapOptions;
 use super::search::{Request, Search};
+use super::session::is_alive;
 
-/// How long a server may take to set a password: hashes are made slow on purpose.
+/// How long a server may take to find a user, and to set a password: hashes are made slow on
+/// purpose.
 pub const ANSWER_MS_MAX: u64 = 30_000;
 
 /// Hits that are asked for: the second one says that there are several.
@@ -60,7 +64,8 @@ pub struct LdapPasswordOptions {
     pub style: LdapStyle,
     pub deliver_as: DeliverAs,
     pub classify: Rules,
-    pub precheck: Precheck,
+    /// What can be told without a call (O-35).
+    pub precheck: precheck::Rules,
     /// [`ANSWER_MS_MAX`], but in tests.
     pub answer_limit: Duration,
 }
@@ -86,10 +91,17 @@ pub struct LdapPasswords {
 
 #[derive(Default)]
 struct State {
-    kept: Option<(u64, Connection)>,
+    kept: Option<Kept>,
     /// Why the bind was refused. It is not tried again, since accounts are locked that way (L-22):
     /// a changed credential makes a new target.
     refused: Option<String>,
+}
+
+struct Kept {
+    connection: Connection,
+    generation: u64,
+    /// The last thing that it was used for was a look-up: it stood a moment ago.
+    proven: bool,
 }
 
 // === impl LdapPasswords ===
@@ -114,14 +126,14 @@ impl LdapPasswords {
         Ok(Self { options, state: Mutex::default(), generation: AtomicU64::new(0) })
     }
 
-    /// The kept connection, and whether it is an old one; else a new one.
-    async fn connection(&self, state: &mut State) -> Result<(Connection, bool), Reply> {
+    /// The kept connection, else a new one.
+    async fn connection(&self, state: &mut State) -> Result<Kept, Reply> {
         if let Some(why) = &state.refused {
             return Err(refused(format!("{why}; not tried again until it changes")));
         }
         let generation = self.generation.load(Ordering::SeqCst);
         match state.kept.take() {
-            Some((made, connection)) if made == generation => return Ok((connection, true)),
+            Some(kept) if kept.generation == generation => return Ok(kept),
             _ => {}
         }
         let opened = Connection::open(&self.options.ldap).await;
@@ -129,11 +141,27 @@ impl LdapPasswords {
             state.refused = Some(why.clone());
         }
         let connection = opened.map_err(|failure| reply_to(&failure, false))?;
-        Ok((connection, false))
+        Ok(Kept { connection, generation, proven: true })
     }
 
-    fn keep(&self, state: &mut State, made: u64, connection: Connection) {
-        state.kept = Some((made, connection));
+    /// A connection that stands. Servers and firewalls cut idle ones, and a password that goes into
+    /// one of those leaves its outcome open.
+    async fn standing(&self, state: &mut State) -> Result<Kept, Reply> {
+        let mut kept = self.connection(state).await?;
+        let limit = self.options.answer_limit;
+        let connection = &mut kept.connection;
+        if kept.proven || timeout(limit, is_alive(connection)).await.unwrap_or(false) {
+            return Ok(kept);
+        }
+        drop(kept);
+        self.connection(state).await
+    }
+
+    /// As [`LdapPasswords::look`], in time.
+    async fn look_in_time(&self, kept: &mut Kept, filter: &str) -> Result<Looked, Failure> {
+        let limit = self.options.answer_limit;
+        let look = timeout(limit, self.look(&mut kept.connection, filter));
+        look.await.unwrap_or_else(|_| Err(late("the look-up", limit)))
     }
 
     /// The DNs below all bases, two at most.
@@ -192,7 +220,7 @@ impl LdapPasswords {
         }
     }
 
-    /// Sends request 2 over a connection. `None`: it was stale, and nothing was sent.
+    /// Sends request 2 over a connection, once.
     async fn send(
         &self,
         connection: &mut Connection,
@@ -267,11 +295,11 @@ impl PasswordTarget for LdapPasswords {
         let filter = self.filter(&user.value);
         let mut state = self.state.lock().await;
         loop {
-            let generation = self.generation.load(Ordering::SeqCst);
-            let (mut connection, old) = self.connection(&mut state).await?;
-            match self.look(&mut connection, &filter).await {
+            let old = state.kept.is_some();
+            let mut kept = self.connection(&mut state).await?;
+            match self.look_in_time(&mut kept, &filter).await {
                 Ok(looked) => {
-                    self.keep(&mut state, generation, connection);
+                    state.kept = Some(Kept { proven: true, ..kept });
                     return self.only(looked);
                 }
                 // Servers and firewalls cut idle connections, and a restart is no failure either.
@@ -293,25 +321,21 @@ impl PasswordTarget for LdapPasswords {
             return Reply { answer, detail };
         };
         let mut state = self.state.lock().await;
-        loop {
-            let generation = self.generation.load(Ordering::SeqCst);
-            let (mut connection, old) = match self.connection(&mut state).await {
-                Ok(connection) => connection,
-                Err(reply) => return reply,
-            };
-            match self.send(&mut connection, user, &form, password).await {
-                Ok(reply) => {
-                    self.keep(&mut state, generation, connection);
-                    return reply;
-                }
-                Err(LostWrite { sent: false, failure: Failure::Unavailable(_) }) if old => {}
-                Err(LostWrite { failure, sent }) => return reply_to(&failure, sent),
+        let mut kept = match self.standing(&mut state).await {
+            Ok(kept) => kept,
+            Err(reply) => return reply,
+        };
+        match self.send(&mut kept.connection, user, &form, password).await {
+            Ok(reply) => {
+                state.kept = Some(Kept { proven: false, ..kept });
+                reply
             }
+            Err(LostWrite { failure, sent }) => reply_to(&failure, sent),
         }
     }
 
     fn refuses(&self, password: &Password) -> Option<Category> {
-        (self.options.precheck)(password)
+        self.options.precheck.refuses(password)
     }
 
     fn close_connections(&self) {

@@ -3,6 +3,7 @@
 mod connecting;
 mod guarding;
 mod listing;
+mod passwords;
 mod syncing;
 
 use std::io::{Read, Write};

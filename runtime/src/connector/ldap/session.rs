@@ -78,9 +78,9 @@ impl Session {
         Ok(csns)
     }
 
-    /// Asks the server for the least that it can say.
+    /// See [`is_alive`].
     pub async fn is_alive(&mut self) -> bool {
-        lookup(&mut self.connection, "", ANY, &[NO_ATTRIBUTES]).await.is_ok()
+        is_alive(&mut self.connection).await
     }
 
     /// Whether the base and the id of its entry can be read.
@@ -104,6 +104,11 @@ impl Session {
     fn suffix<'s>(&'s self, base: &'s str) -> &'s str {
         suffix(&self.naming_contexts, base)
     }
+}
+
+/// Asks the server for the least that it can say.
+pub async fn is_alive(connection: &mut Connection) -> bool {
+    lookup(connection, "", ANY, &[NO_ATTRIBUTES]).await.is_ok()
 }
 
 fn suffix<'s>(naming_contexts: &'s [String], base: &'s str) -> &'s str {

@@ -16,9 +16,10 @@ use kakehi_engine::object::ConnectorName;
 use kakehi_engine::password::{Answer, Category};
 use kakehi_password::classify::{self, HttpAnswer, Phase, Rules};
 use kakehi_password::door::{Lookup, PasswordTarget, RemoteUser, Reply};
+use kakehi_password::precheck;
 use kakehi_password::scrub::scrub;
 use kakehi_password::secret::Password;
-use kakehi_password::target::{DeliverAs, Find, Precheck};
+use kakehi_password::target::{DeliverAs, Find};
 use reqwest::Method;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -56,7 +57,8 @@ pub struct ScimPasswordOptions {
     pub style: ScimStyle,
     pub deliver_as: DeliverAs,
     pub classify: Rules,
-    pub precheck: Precheck,
+    /// What can be told without a call (O-35).
+    pub precheck: precheck::Rules,
 }
 
 /// A SCIM service provider that takes passwords.
@@ -296,7 +298,7 @@ impl PasswordTarget for ScimPasswords {
     }
 
     fn refuses(&self, password: &Password) -> Option<Category> {
-        (self.options.precheck)(password)
+        self.options.precheck.refuses(password)
     }
 
     fn close_connections(&self) {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -13,6 +14,7 @@ use tokio::task::JoinSet;
 use super::{Answer, LINE_BYTES_MAX, Request};
 use crate::service::audit;
 use crate::service::failure::{Failure, Kind};
+use crate::service::passwords::operator::Operator;
 use crate::service::reload::{Trigger, ending};
 use crate::service::staging::Switch;
 
@@ -30,6 +32,7 @@ pub fn serve(
     path: &Path,
     triggers: mpsc::Sender<Trigger>,
     switch: Switch,
+    passwords: Option<Arc<Operator>>,
 ) -> Result<impl Future<Output = ()> + use<>, Failure> {
     let failed = |error: std::io::Error| {
         let message = format!("cannot listen at `{}`: {error}", path.display());
@@ -48,7 +51,9 @@ pub fn serve(
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        conversations.spawn(converse(stream, triggers.clone(), switch.clone()));
+                        let passwords = passwords.clone();
+                        let work = converse(stream, triggers.clone(), switch.clone(), passwords);
+                        conversations.spawn(work);
                     }
                     // Too many open files, for one: it passes.
                     Err(error) => {
@@ -62,7 +67,12 @@ pub fn serve(
     })
 }
 
-async fn converse(mut stream: UnixStream, triggers: mpsc::Sender<Trigger>, switch: Switch) {
+async fn converse(
+    mut stream: UnixStream,
+    triggers: mpsc::Sender<Trigger>,
+    switch: Switch,
+    passwords: Option<Arc<Operator>>,
+) {
     let uid = stream.peer_cred().ok().map(|peer| peer.uid());
     let actor = uid.map_or_else(|| "unknown".to_owned(), audit::user);
     let (read, mut write) = stream.split();
@@ -81,6 +91,10 @@ async fn converse(mut stream: UnixStream, triggers: mpsc::Sender<Trigger>, switc
                     let ordered = tokio::task::spawn_blocking(move || switch.order(on, &actor));
                     ordered.await.unwrap_or_else(|_| Answer::of(&ending()))
                 }
+                Request::Password(order) => match passwords {
+                    Some(passwords) => passwords.order(&order).await,
+                    None => Answer::of(&no_passwords()),
+                },
                 request => hand_on(request, actor, &triggers).await,
             }
         }
@@ -93,6 +107,11 @@ async fn converse(mut stream: UnixStream, triggers: mpsc::Sender<Trigger>, switc
     said.push('\n');
     // Whoever asked may have gone.
     let _ = write.write_all(said.as_bytes()).await;
+}
+
+fn no_passwords() -> Failure {
+    Failure::new(Kind::Config, "K0288", "the service that runs synchronizes no passwords")
+        .hint("add `password` to the configuration and restart it")
 }
 
 async fn hand_on(request: Request, actor: String, triggers: &mpsc::Sender<Trigger>) -> Answer {

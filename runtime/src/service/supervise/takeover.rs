@@ -8,7 +8,7 @@ use kakehi_engine::plan::PlanId;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
-use crate::edge::{Clock as _, Directory, PollMode, Target};
+use crate::edge::{Clock as _, Directory, PollMode, Target, UserEvents};
 use crate::service::clock::SystemClock;
 use crate::service::control::Answer;
 use crate::service::failure::{Failure, Kind};
@@ -35,6 +35,8 @@ pub(super) struct Runs {
     staging: Staging,
     publish: watch::Sender<Arc<World>>,
     between_runs: Arc<BetweenRuns>,
+    /// Who hears of users.
+    users: Option<Arc<dyn UserEvents>>,
 }
 
 /// Files that changed while nothing ran are held like those that change under a service: then the
@@ -82,13 +84,28 @@ impl Runs {
         between_runs: Arc<BetweenRuns>,
     ) -> Result<Self, Failure> {
         let (sources, targets, previous) = (world.sources(), world.targets()?, None);
-        let runs =
-            Self { world, previous, sources, targets, store, stop, staging, publish, between_runs };
+        let runs = Self {
+            world,
+            previous,
+            sources,
+            targets,
+            store,
+            stop,
+            staging,
+            publish,
+            between_runs,
+            users: None,
+        };
         audit::note_world(&*runs.store, &runs.world, "start", &audit::own_user(), None)?;
         let instead_of = runs.generations().index()?.goes_on(&runs.world.files);
         runs.enter(&runs.world, "start", instead_of.as_ref())?;
         metrics::reloaded(instead_of.is_none());
         Ok(runs)
+    }
+
+    /// From now on somebody hears of users.
+    pub fn tell(&mut self, users: Option<Arc<dyn UserEvents>>) {
+        self.users = users;
     }
 
     /// Cycles at intervals; between them, what is ordered.
@@ -203,6 +220,7 @@ impl Runs {
         let mut parts = world.parts(Arc::clone(&self.store), self.stop.clone(), accepted);
         parts.staging = self.staging.configured(world.config.run.staging);
         metrics::staging(parts.staging.is_on());
+        parts.users = self.users.clone();
         parts
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kakehi_engine::connector_space::{CsId, CsObject, MvId};
 use kakehi_engine::metaverse::MvObject;
-use kakehi_engine::object::{ClassName, ConnectorName};
+use kakehi_engine::object::{Anchor, ClassName, ConnectorName};
 use kakehi_engine::problem::Problem;
 use rusqlite::Params;
 
@@ -63,6 +63,24 @@ impl Reading for SqliteStore {
                           WHERE connector.name = ?1 AND class.name = ?2 AND presence = ?3 \
                           ORDER BY object.id";
             let found = ids(db, wanted, (connector.as_str(), class.as_str(), codes::IMPORTED))?;
+            Ok(found.into_iter().map(CsId).collect())
+        })
+    }
+
+    fn with_anchor(
+        &self,
+        connector: &ConnectorName,
+        anchors: &[Anchor],
+    ) -> std::result::Result<Vec<CsId>, StoreError> {
+        self.read("search", |db| {
+            let wanted = "SELECT object.id FROM object \
+                          JOIN connector ON connector.id = object.connector \
+                          WHERE connector.name = ?1 AND object.anchor = ?2";
+            let mut found = vec![];
+            for anchor in anchors {
+                found.extend(ids(db, wanted, (connector.as_str(), &anchor.0))?.into_iter());
+            }
+            found.sort_unstable();
             Ok(found.into_iter().map(CsId).collect())
         })
     }

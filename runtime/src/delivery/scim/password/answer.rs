@@ -177,3 +177,83 @@ fn folded(attribute: &str, value: &str) -> String {
         false => value.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn w26_any_value_of_password_is_a_leak() {
+        for (body, expected) in [
+            (r#"{"password": "x"}"#, true),
+            (r#"{"id": 1, "PassWord": {"hash": "x"}}"#, true),
+            (r#"{"password": null}"#, false),
+            (r#"{"meta": {"password": "x"}}"#, false),
+            (r#"{"passwordChanged": "x"}"#, false),
+            ("", false),
+            ("<html>password", false),
+        ] {
+            assert_eq!(shows_password(body.as_bytes()), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_read_from_whatever_came() {
+        let read = |body: &[u8]| {
+            let raw = Raw { status: 400, retry_after: None, etag: None, body: Some(body.to_vec()) };
+            let error = Error::read(&raw);
+            error.words(400).to_string()
+        };
+        for (body, expected) in [
+            (
+                &br#"{"scimType": "invalidValue", "detail": "no"}"#[..],
+                "status 400 invalidValue: no",
+            ),
+            (br#"{"scimType": "x"}"#, r#"status 400 x: {"scimType": "x"}"#),
+            (br#"{"detail": 7}"#, r#"status 400 : {"detail": 7}"#),
+            (b"no", "status 400 : no"),
+            (b"\xff", "status 400 : \u{fffd}"),
+            (b"", "status 400 : "),
+        ] {
+            assert_eq!(read(body), expected);
+        }
+        let long = "x".repeat(TEXT_BYTES_MAX * 2);
+        assert_eq!(read(long.as_bytes()).len(), "status 400 : ".len() + TEXT_BYTES_MAX);
+    }
+
+    #[test]
+    fn dv02_values_are_compared_as_the_schema_has_it() {
+        let user = json!({
+            "id": "A", "externalId": "X", "userName": "Taro",
+            "emails": [{ "value": "a@x" }, { "value": "B@x", "primary": true }],
+        });
+        let Json::Object(user) = user else { return };
+        for (attribute, value, expected) in [
+            ("userName", "TARO", true),
+            ("externalId", "x", false),
+            ("externalId", "X", true),
+            ("id", "a", false),
+            ("emails.value", "b@X", true),
+            ("emails.value", "A@x", true),
+            ("emails", "a@x", true),
+            ("nickName", "", false),
+        ] {
+            let carries = values_of(&user, attribute).contains(&folded(attribute, value));
+            assert_eq!(carries, expected, "{attribute} {value}");
+        }
+    }
+
+    #[test]
+    fn a_version_that_is_no_header_is_none() {
+        let of = |version: Json| {
+            let Json::Object(user) = json!({ "meta": { "version": version } }) else { return None };
+            super::version(&user)
+        };
+        assert_eq!(of(json!("W/\"1\"")).as_deref(), Some("W/\"1\""));
+        for version in [json!("a\r\nHost: x"), json!(""), json!(1), json!("筧")] {
+            assert_eq!(of(version), None);
+        }
+    }
+}
