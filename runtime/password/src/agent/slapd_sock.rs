@@ -19,12 +19,12 @@ mod pending;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kakehi_engine::time::Timestamp;
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -48,8 +48,11 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 const SHIP_PAUSE_MIN: Duration = Duration::from_secs(1);
 const SHIP_PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// Longest wait for open connections when it is to stop.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
+/// Longest wait, when it is to stop, for results of writes that it let pass.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// slapd that says nothing for so long has nothing under way.
+const DRAIN_QUIET: Duration = Duration::from_millis(50);
 
 /// What the shim is told besides what every agent is.
 #[derive(Clone, Debug)]
@@ -83,8 +86,14 @@ pub struct Shim {
     agent: Agent,
     pending: Mutex<Pending>,
     when_full: WhenFull,
+    /// The socket outlives us: whatever slapd says meanwhile, the next process hears.
+    inherited: bool,
     /// Something went to the spool.
     promoted: Notify,
+    /// Connections so far: their numbers are the order in which slapd made them.
+    arrivals: AtomicU64,
+    /// No write passes any more, since nobody would hear how it ends.
+    stopping: AtomicBool,
     /// What is decided could not be settled; said once.
     stuck: AtomicBool,
 }
@@ -129,7 +138,10 @@ pub fn open(agent: Agent, options: &Options) -> Result<(Arc<Shim>, UnixListener)
         agent,
         pending: Mutex::new(pending),
         when_full: options.when_full,
+        inherited: options.listen == Listen::Inherited,
         promoted: Notify::new(),
+        arrivals: AtomicU64::new(0),
+        stopping: AtomicBool::new(false),
         stuck: AtomicBool::new(false),
     };
     Ok((Arc::new(shim), listener))
@@ -152,12 +164,40 @@ impl Shim {
                 () = ship => {}
             }
         }
-        drop(listener);
-        let drained = async { while connections.join_next().await.is_some() {} };
+        let drained = self.drain(&listener, &mut connections);
         if tokio::time::timeout(DRAIN_TIME_MAX, drained).await.is_err() {
-            tracing::warn!(target: "kakehi::password", "stopped while slapd still spoke");
+            tracing::warn!(
+                target: "kakehi::password",
+                "stopped before slapd told how every password change ended"
+            );
         }
+        drop(listener);
         self.settle().await;
+    }
+
+    /// Hears slapd out: results of writes that passed, each over a connection of its own.
+    async fn drain(self: &Arc<Self>, listener: &UnixListener, connections: &mut JoinSet<()>) {
+        if self.inherited {
+            while connections.join_next().await.is_some() {}
+            return;
+        }
+        self.stopping.store(true, Ordering::Relaxed);
+        loop {
+            let accepted = tokio::time::timeout(DRAIN_QUIET, listener.accept()).await;
+            if let Ok(Ok((stream, _))) = accepted {
+                self.start(stream, connections);
+                continue;
+            }
+            while connections.join_next().await.is_some() {}
+            if !self.pending().awaits_results() {
+                return;
+            }
+        }
+    }
+
+    fn start(self: &Arc<Self>, stream: UnixStream, connections: &mut JoinSet<()>) {
+        let arrival = self.arrivals.fetch_add(1, Ordering::Relaxed) + 1;
+        connections.spawn(connection::serve(self.clone(), stream, arrival));
     }
 
     async fn accept_for_ever(
@@ -165,18 +205,13 @@ impl Shim {
         listener: &UnixListener,
         connections: &mut JoinSet<()>,
     ) {
-        // Counted over restarts of slapd, not of ours: a result that we read again is no newer.
-        let mut arrival = 0;
         loop {
             while connections.try_join_next().is_some() {}
             if connections.len() >= CONNECTIONS_MAX {
                 connections.join_next().await;
             }
             match listener.accept().await {
-                Ok((stream, _)) => {
-                    arrival += 1;
-                    connections.spawn(connection::serve(self.clone(), stream, arrival));
-                }
+                Ok((stream, _)) => self.start(stream, connections),
                 Err(error) => {
                     tracing::error!(target: "kakehi::password", "cannot accept slapd: {error}");
                     // No file is free, for example: it will not get better at once.
@@ -189,6 +224,9 @@ impl Shim {
     /// Keeps a password that slapd is about to write. When it says to continue, the capture
     /// survives a crash.
     async fn capture(self: &Arc<Self>, id: OperationId, write: Write) -> Reply {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Reply::Unavailable;
+        }
         let kept = self.on_disk(move |shim| shim.keep(id, write)).await;
         match (kept, self.when_full) {
             (Ok(()), _) => Reply::Continue,

@@ -32,9 +32,7 @@ impl Reply {
     fn text(self) -> &'static [u8] {
         match self {
             Self::Continue => b"CONTINUE\n",
-            Self::Unavailable => {
-                b"RESULT\ncode: 52\ninfo: the queue of password changes is full\n\n"
-            }
+            Self::Unavailable => b"RESULT\ncode: 52\ninfo: password changes cannot be kept now\n\n",
         }
     }
 }

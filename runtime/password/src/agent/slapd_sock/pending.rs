@@ -92,6 +92,11 @@ impl Pending {
         self.held.len() as u64
     }
 
+    /// Whether slapd has still to tell how a write ended.
+    pub fn awaits_results(&self) -> bool {
+        self.held.values().any(|held| held.ended.is_none())
+    }
+
     /// Bytes of the captures that wait.
     pub fn bytes(&self) -> u64 {
         self.held.values().map(|held| held.envelope.as_bytes().len() as u64).sum()

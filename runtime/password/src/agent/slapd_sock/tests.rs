@@ -45,9 +45,9 @@ fn start(world: &World) -> Running {
 }
 
 impl Running {
-    async fn stop(mut self) {
-        drop(self.stop);
-        while self.tasks.join_next().await.is_some() {}
+    /// As a crash does: nobody is heard out.
+    async fn end(mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// Waits until the shim holds so many undecided captures.
@@ -107,7 +107,7 @@ async fn l06_1_slapd_goes_on_when_the_capture_is_on_disk() {
     assert_eq!(captures(&pending), ["7-2-1.kkpw"]);
     let bytes = std::fs::read(pending.join("7-2-1.kkpw")).unwrap();
     assert!(!bytes.windows(6).any(|part| part == b"Marker"));
-    running.stop().await;
+    running.end().await;
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn o04_only_what_the_directory_took_is_captured() {
     running.until_pending(0).await;
     assert_eq!(world.spooled(&agent), [taken.as_str()]);
     assert_eq!(captures(&world.path("spool/pending")), Vec::<String>::new());
-    running.stop().await;
+    running.end().await;
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn changes_leave_in_their_order_whichever_result_is_noted_first() {
     running.until_pending(1).await;
     let expected = [format!("Reset {USER} u1 2 pw-2"), format!("Reset {USER} u1 3 pw-3")];
     assert_eq!(world.spooled(&world.agent()), expected);
-    running.stop().await;
+    running.end().await;
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn what_is_pending_survives_a_restart_and_so_does_its_result() {
         captures(&pending) == ["1-2-1-0.kkpw", "2-2-2-50.kkpw", "3-2-3.kkpw"]
     })
     .await;
-    running.stop().await;
+    running.end().await;
     std::fs::write(pending.join("README"), "not ours").unwrap();
     let running = start(&world);
     // Its result comes to the new process.
@@ -212,7 +212,26 @@ async fn what_is_pending_survives_a_restart_and_so_does_its_result() {
     let expected = [format!("Reset {USER} u1 1 pw-1"), format!("Reset {USER} u1 3 pw-3")];
     assert_eq!(world.spooled(&world.agent()), expected);
     assert!(pending.join("README").exists());
-    running.stop().await;
+    running.end().await;
+}
+
+#[tokio::test]
+async fn an_orderly_stop_hears_how_the_writes_ended_that_it_let_pass() {
+    let world = World::new();
+    let mut running = start(&world);
+    assert_eq!(say(&world, &modify(1, "secret")).await, "CONTINUE\n");
+    drop(running.stop);
+    until("it is to stop", || running.shim.stopping.load(Ordering::Relaxed)).await;
+    // Another write would end when nobody listens any more.
+    assert!(say(&world, &modify(2, "secret")).await.starts_with("RESULT\ncode: 52"));
+    say(&world, &result(1, 0)).await;
+    while running.tasks.join_next().await.is_some() {}
+    assert_eq!(captures(&world.path("spool/pending")), ["1-2-1-0.kkpw"]);
+    let running = start(&world);
+    world.clock.forward_ms(QUIET_MS);
+    running.until_pending(0).await;
+    assert_eq!(world.spooled(&world.agent()), [format!("Reset {USER} u1 1 secret")]);
+    running.end().await;
 }
 
 #[tokio::test]
@@ -236,12 +255,12 @@ async fn a_full_spool_refuses_the_write_and_drops_nothing() {
     // A write without a password is none of its business.
     let other = format!("MODIFY\n{}dn: {USER}\nreplace: mail\nmail: a\n-\n\n", head(5));
     assert_eq!(say(&world, &other).await, "CONTINUE\n");
-    running.stop().await;
+    running.end().await;
     let let_pass = Options { when_full: WhenFull::LetPass, ..options(&world) };
     let running = start_with(&world, &let_pass);
     assert_eq!(say(&world, &modify(6, "secret")).await, "CONTINUE\n");
     assert_eq!(world.agent().spool().len().unwrap(), 2);
-    running.stop().await;
+    running.end().await;
 }
 
 #[tokio::test]
@@ -262,7 +281,7 @@ async fn o12_the_intake_is_of_no_account_to_a_write_and_gets_all_when_it_is_back
     until("the spool is shipped", || fake.got().len() == 2).await;
     let got: Vec<_> = fake.got().iter().map(|envelope| world.told(envelope)).collect();
     assert_eq!(got, [format!("Reset {USER} u1 1 pw-1"), format!("Reset {USER} u1 2 pw-2")]);
-    running.stop().await;
+    running.end().await;
 }
 
 #[tokio::test]
@@ -278,7 +297,7 @@ async fn an_extended_operation_is_one_capture() {
     assert_eq!(captures(&world.path("spool/pending")), ["1-2-1.kkpw"]);
     assert_eq!(say(&world, &modify(1, "Exop-Self-333")).await, "CONTINUE\n");
     assert_eq!(captures(&world.path("spool/pending")), ["1-2-2.kkpw"]);
-    running.stop().await;
+    running.end().await;
 }
 
 #[tokio::test]
@@ -294,7 +313,7 @@ async fn slapd_that_counts_anew_does_not_push_another_users_capture_out() {
     world.clock.forward_ms(QUIET_MS);
     running.until_pending(1).await;
     assert_eq!(world.spooled(&world.agent()), [format!("Reset {USER} u1 1 one")]);
-    running.stop().await;
+    running.end().await;
 }
 
 #[tokio::test]
@@ -311,7 +330,7 @@ async fn what_is_no_text_passes_without_a_capture() {
     let mut answer = vec![];
     stream.read_to_end(&mut answer).await.unwrap();
     assert!(answer.is_empty() && running.shim.pending().len() == 0);
-    running.stop().await;
+    running.end().await;
 }
 
 #[tokio::test]
@@ -320,7 +339,7 @@ async fn a_socket_that_nobody_serves_is_taken_over_and_another_is_not() {
     let running = start(&world);
     let taken = open(world.agent(), &options(&world)).err().unwrap();
     assert!(taken.to_string().starts_with("another process listens on `"), "{taken}");
-    running.stop().await;
+    running.end().await;
     let nothing = Listen::Inherited.open().err().unwrap();
     assert!(nothing.to_string().starts_with("systemd gave no Unix socket"), "{nothing}");
     let mode = std::os::unix::fs::PermissionsExt::mode;
@@ -328,5 +347,5 @@ async fn a_socket_that_nobody_serves_is_taken_over_and_another_is_not() {
     let status = std::fs::metadata(world.path("slapd.sock")).unwrap();
     assert_eq!(mode(&status.permissions()) & 0o777, 0o660);
     assert_eq!(say(&world, &modify(1, "secret")).await, "CONTINUE\n");
-    running.stop().await;
+    running.end().await;
 }
