@@ -9,6 +9,7 @@ mod explain;
 mod expr;
 mod import;
 mod once;
+mod password;
 mod plan;
 mod render;
 mod rules;
@@ -61,6 +62,9 @@ enum Verb {
     /// Staging mode: everything but sending
     #[command(subcommand)]
     Staging(staging::Staging),
+    /// Passwords: what waits, keys, agents
+    #[command(subcommand)]
+    Password(password::Password),
     /// Objects, queues and the last runs
     Status(status::Status),
     /// The configuration
@@ -96,6 +100,7 @@ pub fn main() -> ExitCode {
         Verb::Explain(verb) => verb.execute(&config),
         Verb::Audit(verb) => verb.execute(&config),
         Verb::Staging(verb) => verb.execute(&config),
+        Verb::Password(verb) => verb.execute(&config),
         Verb::Status(verb) => verb.execute(&config),
         Verb::Config(verb) => verb.execute(&config),
         Verb::Rules(verb) => verb.execute(&config),

@@ -1,5 +1,6 @@
 //! What the tests share: servers that stand in for the world, and short ways to talk to them.
 
+pub mod agents;
 pub mod bench;
 pub mod certificates;
 pub mod company;
@@ -16,6 +17,7 @@ pub mod scim;
 pub mod scim_server;
 pub mod scim_stub;
 pub mod slapd;
+pub mod smtp;
 
 use sha2::{Digest, Sha256};
 

@@ -351,6 +351,11 @@ fn provision(folder: &Path) {
         .arg(option("realm", REALM))
         .arg(option("domain", DOMAIN))
         .arg(option("adminpass", ADMIN_PASSWORD)));
+    // Users may change their passwords as often as tests want.
+    run(Command::new("samba-tool")
+        .args(["domain", "passwordsettings", "set", "--min-pwd-age=0", "--history-length=0"])
+        .arg(option("configfile", &folder.join("etc/smb.conf").display().to_string()))
+        .arg(option("URL", &folder.join("private/sam.ldb").display().to_string())));
     for name in ["run", "ncalrpc", "cache"] {
         fs::create_dir_all(folder.join(name)).expect("a folder of ours");
     }

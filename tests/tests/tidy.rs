@@ -72,6 +72,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("runtime/engine/Cargo.toml", &[]),
     ("runtime/entra/Cargo.toml", &["kakehi-expr"]),
     ("runtime/host/Cargo.toml", &["kakehi-engine"]),
+    ("runtime/password/Cargo.toml", &["kakehi-engine"]),
     ("runtime/Cargo.toml", &["kakehi-engine", "kakehi-entra", "kakehi-host", "kakehi-expr"]),
     ("guest-sdk/rust/Cargo.toml", &[]),
     ("guest-sdk/rust/template/Cargo.toml", &["kakehi-guest"]),

@@ -23,6 +23,7 @@ mod testing;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kakehi_engine::password::Operation;
 
@@ -33,6 +34,9 @@ use crate::secret::Password;
 use crate::spool::{Spool, SpoolError, SpoolLimits};
 
 use client::{Address, AddressError, Intake, SendError, Status};
+
+/// Longest time that a new capture spends on shipping those before it. It is in the spool by then.
+const FLUSH_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// What every agent is told.
 #[derive(Clone, Debug)]
@@ -212,7 +216,11 @@ impl Agent {
     /// Captures of one agent arrive in their order.
     async fn queue_behind(&self, envelope: &Envelope) -> Result<Taken, AgentError> {
         self.spool.put(envelope)?;
-        let flushed = flush::flush(&self.spool, &self.intake, self.clock.now()).await?;
+        let flushing = flush::flush(&self.spool, &self.intake, self.clock.now());
+        let Ok(flushed) = tokio::time::timeout(FLUSH_TIME_MAX, flushing).await else {
+            return Ok(Taken::Spooled { why: "older ones come first".into() });
+        };
+        let flushed = flushed?;
         let metadata = envelope.metadata();
         let number = (metadata.agent_epoch, metadata.sequence);
         if let Some((_, status)) = flushed.shipped.iter().find(|(at, _)| *at == number) {

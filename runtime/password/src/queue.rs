@@ -6,6 +6,7 @@
 //! waits for it shares one commit. Everything here may be called from any task.
 
 mod agent;
+mod cell;
 mod clear;
 mod codes;
 mod error;
@@ -37,7 +38,6 @@ use tokio::sync::{Semaphore, oneshot};
 
 pub use self::agent::Gap;
 pub use self::error::QueueError;
-pub use self::mail::{MailTo, Recipients, WaitingMail};
 pub use self::reader::{AgentSeen, AuditLine, ListFilter, Listed, QueueReader, Status};
 pub use self::start::StartCounts;
 
@@ -47,6 +47,7 @@ use self::row::SlotId;
 use self::work::{Memory, Work};
 use self::writer::{Call, Hook, Message, Told, Writer};
 use crate::door::Clock;
+use crate::mail::{Audience, MailRow};
 
 /// Sealed records that are kept at most, unless configured otherwise (password.md 12).
 pub const RECORDS_MAX: u64 = 100_000;
@@ -72,7 +73,8 @@ pub struct QueueOptions {
     pub bytes_max: u64,
     /// Targets that passwords are delivered to.
     pub targets: BTreeSet<ConnectorName>,
-    pub recipients: Recipients,
+    /// Who is written to about what.
+    pub audience: Audience,
 }
 
 /// The queue of one process. Clones are the same queue; the last one that goes closes it.
@@ -261,10 +263,15 @@ impl Queue {
         }
         let clear = |work: &mut Work<'_>| {
             clear::clear(work.sql, &mut work.memory.cleared_at, work.now)?;
-            Ok(std::mem::take(&mut work.memory.set_aside))
+            let breakers = work.memory.queue.targets.values();
+            let opens = breakers.filter_map(|breaker| breaker.open_until).min();
+            Ok((std::mem::take(&mut work.memory.set_aside), opens))
         };
-        tended.set_aside = self.write(clear).await?;
-        tended.next = self.next_due()?.map(|due| due.max(now.plus(AGAIN_SECONDS)));
+        let (set_aside, opens) = self.write(clear).await?;
+        tended.set_aside = set_aside;
+        // A target that is left alone may be tried again then, and nothing else tells of it.
+        let next = [self.next_due()?, opens.filter(|opens| *opens > now)].into_iter().flatten();
+        tended.next = next.min().map(|due| due.max(now.plus(AGAIN_SECONDS)));
         Ok(tended)
     }
 
@@ -290,7 +297,7 @@ impl Queue {
     }
 
     /// Mails whose time has come, oldest first.
-    pub fn due_mails(&self, now: Timestamp, limit: usize) -> Result<Vec<WaitingMail>> {
+    pub fn due_mails(&self, now: Timestamp, limit: usize) -> Result<Vec<MailRow>> {
         self.inner.reader.due_mails(now, limit)
     }
 
@@ -329,6 +336,24 @@ impl Queue {
         let (reply, answer) = oneshot::channel();
         self.send(Message::Erase(reply))?;
         Ok(Erasure::of(&answer.await.map_err(|_| QueueError::Closed)?))
+    }
+
+    #[cfg(test)]
+    fn read_pragmas(&self, names: &'static [&'static str]) -> Vec<String> {
+        let (reply, answer) = std::sync::mpsc::channel();
+        let read = move |work: &mut Work<'_>| {
+            for name in names {
+                let value = work.sql.pragma_query_value(None, name, |row| {
+                    let number = row.get::<_, i64>(0).map(|number| number.to_string());
+                    number.or_else(|_| row.get::<_, String>(0))
+                })?;
+                let _ = reply.send(value);
+            }
+            Ok(())
+        };
+        let (told, _) = oneshot::channel();
+        self.send(Message::Do(Box::new(Call::new(read, told, None)))).expect("the writer is there");
+        answer.into_iter().collect()
     }
 
     /// The slots of a scope that may be large; `None`: the event names its slots.
@@ -381,7 +406,7 @@ fn start(
     let (records, bytes) = start::kept(&sql)?;
     let mut memory = Memory {
         queue,
-        recipients: options.recipients,
+        audience: options.audience,
         records_max: options.records_max,
         bytes_max: options.bytes_max,
         arrival: start::meta(&sql, "arrival")?,

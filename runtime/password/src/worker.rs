@@ -125,6 +125,7 @@ impl Worker {
 
     async fn carried_out(&self, picked: Picked) -> Result<(), QueueError> {
         let Picked { slot, attempt, login } = picked;
+        let lease_ends = self.parts.lane.now().plus(LEASE.as_secs());
         self.rate.until_ready().await;
         let found = self.find(&slot, &login).await;
         let answer = match &found {
@@ -138,6 +139,10 @@ impl Worker {
             _ => None,
         });
         let (Some((record, unless_delivered)), Ok(user)) = (set, found) else { return Ok(()) };
+        // Somebody else may have the slot by now: nothing is sent any more (I9).
+        if self.parts.lane.now() >= lease_ends {
+            return Ok(());
+        }
         let event = match self.set(&slot, record, unless_delivered, &user).await? {
             Sent::Answered { reply, token, captured_at } => {
                 if reply.answer == Answer::Ok {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// A variable as text. Errors: it is not set, or no text.
 #[expect(clippy::disallowed_methods, reason = "this is the door that everybody else uses")]
-pub(super) fn text(variable: &str) -> Result<String, std::env::VarError> {
+pub fn text(variable: &str) -> Result<String, std::env::VarError> {
     std::env::var(variable)
 }
 

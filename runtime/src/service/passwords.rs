@@ -1,6 +1,7 @@
 //! The password lane of a running service: the configuration flows in; intake, workers and mails
 //! run until told to stop.
 
+pub mod doctor;
 mod events;
 pub mod operator;
 mod parts;

@@ -12,6 +12,9 @@ use crate::{packages, workspace};
 /// The SCIM server that the tests deliver to.
 const SCIM_SERVER: &str = "tests/requirements/scim2-server.txt";
 
+/// The mail server that the tests write to.
+const MAIL_SERVER: &str = "tests/requirements/smtp.txt";
+
 /// Copy of the list from which an environment was made; written last, so it marks a whole one.
 const MADE_FROM: &str = "made-from.txt";
 
@@ -21,6 +24,11 @@ const PYTHONS: [&str; 2] = ["python3", "/usr/bin/python3"];
 /// Sees to it that the SCIM server is there; gives a word on what was done.
 pub fn scim_server(log: &mut Log) -> Result<String> {
     ensure(SCIM_SERVER, "scim2-server", log)
+}
+
+/// Sees to it that the mail server is there; gives a word on what was done.
+pub fn mail_server(log: &mut Log) -> Result<String> {
+    ensure(MAIL_SERVER, "smtp", log)
 }
 
 /// Sees to it that an environment is there; gives a word on what was done.

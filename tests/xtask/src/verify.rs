@@ -26,7 +26,7 @@ const PROGRAMS: [(&str, &str); 9] = [
 ];
 
 /// Number of steps, for the headings.
-const STEPS: usize = 9;
+const STEPS: usize = 10;
 
 /// Runs every step in order and stops at the first that fails.
 pub fn run() -> Result<()> {
@@ -34,26 +34,27 @@ pub fn run() -> Result<()> {
     let mut tally = Tally::default();
     step((1, STEPS), "packages of the tests", &logs, |_| install_programs())?;
     step((2, STEPS), "Python environment of the SCIM server", &logs, python::scim_server)?;
-    step((3, STEPS), "tools of the languages of rules", &logs, guest_tools::ensure)?;
-    step((4, STEPS), "the way to build WebAssembly", &logs, |_| wasm_path::ensure())?;
-    step((5, STEPS), "formatting", &logs, |log| {
+    step((3, STEPS), "Python environment of the mail server", &logs, python::mail_server)?;
+    step((4, STEPS), "tools of the languages of rules", &logs, guest_tools::ensure)?;
+    step((5, STEPS), "the way to build WebAssembly", &logs, |_| wasm_path::ensure())?;
+    step((6, STEPS), "formatting", &logs, |log| {
         log.run(workspace::cargo().args(["fmt", "--all", "--check"]))?;
         Ok("clean".into())
     })?;
-    step((6, STEPS), "clippy", &logs, |log| {
+    step((7, STEPS), "clippy", &logs, |log| {
         let arguments = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
         log.run(workspace::cargo().args(arguments))?;
         Ok("clean".into())
     })?;
     // Without this step the product's binary would be missing: `cargo test` builds only the test
     // harness of a package whose tests stand elsewhere.
-    step((7, STEPS), "building the product and its tests", &logs, |log| {
+    step((8, STEPS), "building the product and its tests", &logs, |log| {
         log.run(workspace::cargo().args(["build", "--workspace", "--all-targets"]))?;
         Ok("built".into())
     })?;
-    step((8, STEPS), "tests", &logs, |log| test(log, &mut tally))?;
+    step((9, STEPS), "tests", &logs, |log| test(log, &mut tally))?;
     // Counts are judged, never times, so that the benchmark cannot rot.
-    step((9, STEPS), "benchmark, counts only", &logs, |log| {
+    step((10, STEPS), "benchmark, counts only", &logs, |log| {
         let bench = workspace::target()?.join("debug/bench");
         log.run(Command::new(bench).args(["e2e", "--users", "2000", "--rounds", "1"]))?;
         Ok("counts are right".into())

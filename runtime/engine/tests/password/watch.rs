@@ -47,7 +47,8 @@ impl Watch {
         self.reached.extend(walk.rows.iter().map(|row| row.number));
         self.joined = matches!(event, Event::Joined { .. });
         if let Event::Joined { from, to } = event {
-            // Two lines of captures become one: what was delivered of one says nothing of the other.
+            // Two lines of captures become one: what was delivered of one says nothing of the
+            // other.
             self.delivered.retain(|key, _| key.user != *from && key.user != *to);
             self.working.retain(|key, _| key.user != *from && key.user != *to);
         }

@@ -18,13 +18,13 @@ pub const ACCOUNT: &str = "SAMBA_CPS_ACCOUNT_NAME";
 
 /// Judges the password on `input`, read to its end; every byte of it counts.
 ///
-/// Takes: how to come by the rules (it may read files: its time counts too); how to ask the
+/// Takes: how to come by the rules of every target (it may read files: its time counts too); how to ask the
 /// environment for a variable.
 /// Exit codes: 0 it may be set, or nothing could be told in time; 1 a target would refuse it.
 pub fn precheck<I, R, E>(mut input: I, rules: R, environment: E) -> Outcome
 where
     I: Read + Send + 'static,
-    R: FnOnce() -> Result<Rules, String> + Send + 'static,
+    R: FnOnce() -> Result<Vec<Rules>, String> + Send + 'static,
     E: FnOnce(&str) -> Option<String>,
 {
     let (to, judged) = mpsc::channel();
@@ -56,11 +56,11 @@ where
 
 fn judge(
     input: &mut impl Read,
-    rules: impl FnOnce() -> Result<Rules, String>,
+    rules: impl FnOnce() -> Result<Vec<Rules>, String>,
 ) -> Result<Option<kakehi_engine::password::Category>, String> {
     let password = input::bytes(input).and_then(input::password);
     let password = password.map_err(|error| error.to_string())?;
-    Ok(rules()?.refuses(&password))
+    Ok(rules()?.iter().find_map(|rules| rules.refuses(&password)))
 }
 
 #[cfg(test)]
@@ -68,8 +68,9 @@ mod tests {
     use super::*;
     use crate::precheck::Charset;
 
-    fn rules() -> Result<Rules, String> {
-        Ok(Rules { length_min: Some(8), charset: Charset::Ascii, ..Rules::default() })
+    fn rules() -> Result<Vec<Rules>, String> {
+        let long = Rules { length_min: Some(8), ..Rules::default() };
+        Ok(vec![long, Rules { charset: Charset::Ascii, ..Rules::default() }])
     }
 
     fn environment(name: &str) -> Option<String> {

@@ -19,6 +19,7 @@ mod pending;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -84,6 +85,8 @@ pub struct Shim {
     when_full: WhenFull,
     /// Something went to the spool.
     promoted: Notify,
+    /// What is decided could not be settled; said once.
+    stuck: AtomicBool,
 }
 
 /// Why a capture was not kept.
@@ -127,6 +130,7 @@ pub fn open(agent: Agent, options: &Options) -> Result<(Arc<Shim>, UnixListener)
         pending: Mutex::new(pending),
         when_full: options.when_full,
         promoted: Notify::new(),
+        stuck: AtomicBool::new(false),
     };
     Ok((Arc::new(shim), listener))
 }
@@ -176,7 +180,7 @@ impl Shim {
                 Err(error) => {
                     tracing::error!(target: "kakehi::password", "cannot accept slapd: {error}");
                     // No file is free, for example: it will not get better at once.
-                    tokio::time::sleep(SETTLE_PAUSE).await;
+                    tokio::time::sleep(SHIP_PAUSE_MIN).await;
                 }
             }
         }
@@ -279,7 +283,8 @@ impl Shim {
 
     async fn settle(self: &Arc<Self>) {
         let settled = self.on_disk(|shim| shim.settle_decided()).await;
-        if let Err(error) = settled {
+        let was_stuck = self.stuck.swap(settled.is_err(), Ordering::Relaxed);
+        if let (Err(error), false) = (settled, was_stuck) {
             tracing::error!(target: "kakehi::password", "captures stay pending: {error}");
         }
     }

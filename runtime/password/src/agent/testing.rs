@@ -14,6 +14,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use kakehi_engine::time::Timestamp;
 use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 
@@ -161,4 +162,15 @@ async fn serve(
             .serve_connection(TokioIo::new(stream), service)
             .await;
     }
+}
+
+/// Takes what comes over one connection.
+pub async fn answer_queued(stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let service = service_fn(|_: Request<Incoming>| async {
+        let body = Full::new(Bytes::from_static(QUEUED.2.as_bytes()));
+        Ok::<_, Infallible>(Response::builder().status(202).body(body).expect("a response"))
+    });
+    let http = hyper::server::conn::http1::Builder::new();
+    // A client that hangs up is not this test's concern.
+    let _ = http.serve_connection(TokioIo::new(stream), service).await;
 }

@@ -29,6 +29,8 @@ pub enum QueueError {
     /// Nothing is dropped to make room: the agent keeps the capture and comes again.
     #[error("the password queue is full: {records} records, {bytes} bytes")]
     Full { records: u64, bytes: u64 },
+    #[error("a record of {bytes} bytes is longer than the {max} that an envelope may have")]
+    TooLong { bytes: usize, max: usize },
     #[error(
         "the disk of the password queue is full\n  hint: make room; agents keep their captures"
     )]
@@ -58,7 +60,7 @@ impl QueueError {
             Self::Full { .. } | Self::DiskFull | Self::RolledBack { .. } => true,
             Self::Closed | Self::Sqlite { .. } | Self::Io { .. } | Self::Locked { .. } => true,
             Self::Newer { .. } | Self::Damaged { .. } => false,
-            Self::Row { .. } | Self::Internal { .. } => false,
+            Self::Row { .. } | Self::Internal { .. } | Self::TooLong { .. } => false,
         }
     }
 

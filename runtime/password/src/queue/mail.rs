@@ -1,50 +1,16 @@
 //! Mails that are to be sent: written with the transition they tell of, so that none is lost and
 //! none is told twice (password.md 10).
 
-use std::collections::BTreeSet;
-
+use async_trait::async_trait;
 use kakehi_engine::object::ConnectorName;
-use kakehi_engine::password::{Category, Mail, MailKind, UserKey};
+use kakehi_engine::password::{Mail, MailKind, UserKey};
 use kakehi_engine::time::Timestamp;
 use rusqlite::{Connection, Row};
 
+use super::Queue;
 use super::codes::{Code, instant, integer, maybe_instant, maybe_word, number, small, text, word};
 use super::error::{QueueError, Result};
-
-/// For whom a mail is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum MailTo {
-    User,
-    /// The administrators of the configuration.
-    Admin,
-}
-
-/// Who is told of what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recipients {
-    pub user: BTreeSet<MailKind>,
-    pub admin: BTreeSet<MailKind>,
-}
-
-/// A mail that waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WaitingMail {
-    pub id: i64,
-    pub kind: MailKind,
-    pub to: MailTo,
-    pub target: ConnectorName,
-    pub user: UserKey,
-    pub login: String,
-    pub episode: u64,
-    /// Of the record, counted from 1; 0 where one mail for each episode is sent.
-    pub attempt: u32,
-    pub category: Option<Category>,
-    /// When the cached password expires, if it does.
-    pub expires: Option<Timestamp>,
-    pub created: Timestamp,
-    /// How often sending it failed.
-    pub tries: u32,
-}
+use crate::mail::{Audience, Dropped, MailRow, MailRows, Recipient, RowsError};
 
 /// What became of a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,40 +19,27 @@ pub(super) enum Done {
     Dropped,
 }
 
-// === impl Recipients ===
-
-impl Default for Recipients {
-    /// Users hear of their passwords, administrators of targets (password.md 10).
-    fn default() -> Self {
-        use MailKind::{DefaultUsed, Expired, MaxRetries, Rejected, TargetDown};
-        Self {
-            user: [Rejected, Expired, MaxRetries, DefaultUsed].into(),
-            admin: [TargetDown].into(),
-        }
-    }
+/// Who is written to about this.
+pub(super) fn recipients(audience: &Audience, kind: MailKind) -> Vec<Recipient> {
+    let told = [(&audience.users, Recipient::User), (&audience.admins, Recipient::Admins)];
+    let told = told.into_iter().filter(|(kinds, _)| kinds.contains(&kind.into()));
+    told.map(|(_, recipient)| recipient).collect()
 }
 
-impl Recipients {
-    pub(super) fn of(&self, kind: MailKind) -> Vec<MailTo> {
-        let told = [(&self.user, MailTo::User), (&self.admin, MailTo::Admin)];
-        told.into_iter().filter(|(kinds, _)| kinds.contains(&kind)).map(|(_, to)| to).collect()
-    }
-}
+// === impl Recipient ===
 
-// === impl MailTo ===
-
-impl Code for MailTo {
+impl Code for Recipient {
     fn code(self) -> i64 {
         match self {
             Self::User => 1,
-            Self::Admin => 2,
+            Self::Admins => 2,
         }
     }
 
     fn of(code: i64) -> Option<Self> {
         match code {
             1 => Some(Self::User),
-            2 => Some(Self::Admin),
+            2 => Some(Self::Admins),
             _ => None,
         }
     }
@@ -97,7 +50,7 @@ impl Code for MailTo {
 pub(super) fn write(
     sql: &Connection,
     mail: &Mail,
-    to: MailTo,
+    to: Recipient,
     login: &str,
     each_attempt: bool,
     now: Timestamp,
@@ -126,7 +79,7 @@ pub(super) const DUE: &str =
     "SELECT * FROM pw_mail WHERE done = 0 AND next_try <= ?1 ORDER BY next_try, id LIMIT ?2";
 
 /// Mails whose time has come, oldest first.
-pub(super) fn due(sql: &Connection, now: Timestamp, limit: usize) -> Result<Vec<WaitingMail>> {
+pub(super) fn due(sql: &Connection, now: Timestamp, limit: usize) -> Result<Vec<MailRow>> {
     let mut statement = sql.prepare_cached(DUE)?;
     let mut rows = statement.query((now.0, i64::try_from(limit).unwrap_or(i64::MAX)))?;
     let mut found = vec![];
@@ -136,11 +89,11 @@ pub(super) fn due(sql: &Connection, now: Timestamp, limit: usize) -> Result<Vec<
     Ok(found)
 }
 
-fn waiting(row: &Row<'_>) -> Result<WaitingMail> {
-    Ok(WaitingMail {
+fn waiting(row: &Row<'_>) -> Result<MailRow> {
+    Ok(MailRow {
         id: integer(row, "id")?,
-        kind: word(row, "kind")?,
-        to: word(row, "recipient")?,
+        kind: word::<MailKind>(row, "kind")?.into(),
+        recipient: word(row, "recipient")?,
         target: ConnectorName::from(text(row, "target")?),
         user: UserKey::from(text(row, "user")?),
         login: text(row, "login")?,
@@ -149,7 +102,6 @@ fn waiting(row: &Row<'_>) -> Result<WaitingMail> {
         category: maybe_word(row, "category")?,
         expires: maybe_instant(row, "expires")?,
         created: instant(row, "created")?,
-        tries: small(row, "tries")?,
     })
 }
 
@@ -173,4 +125,31 @@ pub(super) fn put_off(sql: &Connection, id: i64, next_try: Timestamp) -> Result<
 
 fn one(changed: usize) -> Result<()> {
     if changed == 1 { Ok(()) } else { Err(QueueError::row("there is no such mail")) }
+}
+
+#[async_trait]
+impl MailRows for Queue {
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> std::result::Result<Vec<MailRow>, RowsError> {
+        self.due_mails(now, limit).map_err(of_rows)
+    }
+
+    async fn sent(&self, id: i64) -> std::result::Result<(), RowsError> {
+        self.mail_sent(id).await.map_err(of_rows)
+    }
+
+    async fn failed(&self, id: i64, next_try: Timestamp) -> std::result::Result<(), RowsError> {
+        self.mail_failed(id, next_try).await.map_err(of_rows)
+    }
+
+    async fn dropped(&self, id: i64, _why: Dropped) -> std::result::Result<(), RowsError> {
+        self.mail_dropped(id).await.map_err(of_rows)
+    }
+}
+
+fn of_rows(error: QueueError) -> RowsError {
+    RowsError(Box::new(error))
 }

@@ -20,6 +20,10 @@ const PAGE_BYTES: i64 = 4096;
 /// 16 MiB, which SQLite wants as a negative number of KiB.
 const CACHE_KIB: i64 = -16 * 1024;
 
+/// Pages in the log, 32 MiB of them, from which on it is moved into the file though there is no time
+/// for that: under load each commit would do so with SQLite's own 1000.
+const LOG_PAGES: i64 = 8192;
+
 /// Only a reader that recovers the log after a crash, or a checkpoint, holds a writer up.
 pub(super) const BUSY_MAX: Duration = Duration::from_secs(5);
 
@@ -77,6 +81,7 @@ fn prepared(sql: &Connection, path: &Path) -> Result<()> {
     sql.pragma_update(None, "journal_mode", "WAL")?;
     sql.pragma_update(None, "synchronous", "FULL")?;
     sql.pragma_update(None, "secure_delete", "ON")?;
+    sql.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     let found: String = sql.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if found != "ok" {
         return Err(QueueError::Damaged { path: path.to_owned(), what: found });

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kakehi_engine::object::ConnectorName;
 use kakehi_engine::password::{AuditKind, EchoToken, RecordId, Slot, SlotKey, State, UserKey};
 use kakehi_engine::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, Row};
 
 use super::codes::{instant, integer, maybe_instant, maybe_integer, number, text, token, word};
 use super::error::{QueueError, Result};
-use super::mail::{self, WaitingMail};
+use super::mail;
 use super::row::{self, SlotId};
-use super::{open, start};
+use super::{cell, open, start};
+use crate::mail::MailRow;
 
 /// See [`Queue::read`](super::Queue::read) and [`QueueReader::open`].
 pub struct QueueReader {
@@ -182,9 +183,7 @@ impl QueueReader {
 
     /// The sealed password of a record; `None`: it is gone.
     pub fn sealed(&self, record: RecordId) -> Result<Option<Vec<u8>>> {
-        let sql = self.sql();
-        let mut statement = sql.prepare_cached("SELECT sealed FROM pw_sealed WHERE record = ?1")?;
-        Ok(statement.query_row([record.0], |row| row.get(0)).optional()?)
+        cell::read(&self.sql(), record)
     }
 
     /// What was delivered to a slot last, as long as it counts.
@@ -212,7 +211,7 @@ impl QueueReader {
     }
 
     /// Mails whose time has come, oldest first.
-    pub fn due_mails(&self, now: Timestamp, limit: usize) -> Result<Vec<WaitingMail>> {
+    pub fn due_mails(&self, now: Timestamp, limit: usize) -> Result<Vec<MailRow>> {
         mail::due(&self.sql(), now, limit)
     }
 

@@ -103,11 +103,18 @@ CREATE TABLE pw_record (
 CREATE INDEX pw_record_record ON pw_record (record);
 
 -- The ciphertext, once for all slots that hold the record; it goes with the last of them (I5).
+-- It lies in a cell, for the reasons told in `cell.rs`: cells are written over, never deleted.
 CREATE TABLE pw_sealed (
   record INTEGER PRIMARY KEY,
   kid BLOB NOT NULL,
-  sealed BLOB NOT NULL
+  bytes INTEGER NOT NULL,
+  cell INTEGER NOT NULL UNIQUE
 ) STRICT;
+CREATE TABLE pw_cell (id INTEGER PRIMARY KEY, content BLOB NOT NULL) STRICT;
+INSERT INTO pw_cell VALUES
+  (1, zeroblob(2048)), (2, zeroblob(2048)), (3, zeroblob(2048)), (4, zeroblob(2048));
+CREATE TABLE pw_free (cell INTEGER PRIMARY KEY, size INTEGER NOT NULL) STRICT;
+CREATE INDEX pw_free_size ON pw_free (size);
 
 -- How far each agent has counted. `missing`: numbers that never came.
 CREATE TABLE pw_agent (

@@ -9,6 +9,7 @@ use kakehi_engine::password::{
 };
 use rusqlite::{Connection, OptionalExtension};
 
+use super::cell;
 use super::codes::{Code, text};
 use super::error::Result;
 use super::row::{self, SlotId, Stored};
@@ -52,7 +53,7 @@ pub(super) fn meta(sql: &Connection, name: &str) -> Result<u64> {
 
 /// How many records are kept, and their bytes.
 pub(super) fn kept(sql: &Connection) -> Result<(u64, u64)> {
-    let sum = "SELECT count(*), coalesce(sum(length(sealed)), 0) FROM pw_sealed";
+    let sum = "SELECT count(*), coalesce(sum(bytes), 0) FROM pw_sealed";
     let (records, bytes): (i64, i64) =
         sql.query_row(sum, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok((records.cast_unsigned(), bytes.cast_unsigned()))
@@ -132,7 +133,7 @@ impl Work<'_> {
         drop(rows);
         let record = row::live_record(self.sql, id).ok().flatten();
         let record = match record {
-            Some(record) if self.has_ciphertext(record.id)? => Some(record),
+            Some(record) if cell::has(self.sql, record.id)? => Some(record),
             _ => None,
         };
         let let_go = self.ids_of("SELECT record FROM pw_record WHERE slot = ?1", id)?;
@@ -155,16 +156,11 @@ impl Work<'_> {
     fn missing_ciphertext(&self, stored: &Stored) -> Result<bool> {
         let slot = &stored.slot;
         for record in slot.record.iter().chain(&slot.next) {
-            if !self.has_ciphertext(record.id)? {
+            if !cell::has(self.sql, record.id)? {
                 return Ok(true);
             }
         }
         Ok(false)
-    }
-
-    fn has_ciphertext(&self, record: RecordId) -> Result<bool> {
-        let mut there = self.sql.prepare_cached("SELECT 1 FROM pw_sealed WHERE record = ?1")?;
-        Ok(there.exists([record.0])?)
     }
 
     /// Ciphertext and records that no slot holds must not be kept (I5).
@@ -175,6 +171,7 @@ impl Work<'_> {
         for record in self.ids(orphans)? {
             self.let_go(RecordId(record))?;
         }
+        cell::wipe_lost(self.sql)?;
         Ok(())
     }
 

@@ -6,6 +6,7 @@ mod crash;
 mod damaged;
 mod erased;
 mod mails;
+mod model;
 mod rows;
 mod waiting;
 
@@ -22,8 +23,9 @@ use kakehi_engine::password::{
 };
 use kakehi_engine::time::Timestamp;
 
-use super::{Arrived, Picked, Queue, QueueOptions, Recipients, StartCounts};
+use super::{Arrived, Picked, Queue, QueueOptions, StartCounts};
 use crate::door::Clock;
+use crate::mail::Audience;
 
 pub(super) const LEASE: Duration = Duration::from_secs(60);
 
@@ -52,7 +54,7 @@ pub(super) fn options(folder: &Path, policy: Policy) -> QueueOptions {
         records_max: 1000,
         bytes_max: 1_000_000,
         targets: ["cloud".into(), "wiki".into()].into(),
-        recipients: Recipients::default(),
+        audience: Audience::default(),
     }
 }
 
@@ -146,10 +148,12 @@ pub(super) fn arrived(user: &str, sequence: u64, captured_at: Timestamp) -> Arri
     }
 }
 
-/// Stands for a ciphertext: it can be searched for, and it is as long as some are.
+/// Stands for a ciphertext: it can be searched for, and it is as long as some are; every fifth is
+/// longer.
 pub(super) fn marker(user: &str, sequence: u64) -> Vec<u8> {
     let mut bytes = format!("<ciphertext {user} {sequence}>").into_bytes();
-    let filler = (sequence % 700) as usize + 120;
+    let longest = if sequence.is_multiple_of(5) { 7900 } else { 700 };
+    let filler = (sequence.wrapping_mul(37) % longest) as usize + 120;
     bytes.extend((0..filler).map(|i| (i as u64).wrapping_mul(sequence | 1) as u8));
     bytes
 }

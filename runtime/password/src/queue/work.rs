@@ -14,9 +14,9 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::codes::Code;
 use super::error::{QueueError, Result};
-use super::mail::Recipients;
 use super::row::{self, SlotId, Stored};
-use super::{Arrived, Captured, Picked, agent, mail};
+use super::{Arrived, Captured, Picked, agent, cell, mail};
+use crate::mail::Audience;
 
 /// So many slots in a row that a worker may not have are looked at before it gets none.
 const REFUSED_MAX: usize = 64;
@@ -30,7 +30,7 @@ const RELAXED_PERCENT: u64 = 70;
 pub(super) struct Memory {
     /// Policy, gates and breakers; its slots are those of the present event.
     pub queue: PasswordQueue,
-    pub recipients: Recipients,
+    pub audience: Audience,
     pub records_max: u64,
     pub bytes_max: u64,
     /// The numbers given out last.
@@ -384,7 +384,7 @@ impl Work<'_> {
 
     fn mail(&self, mail: &Mail, login: &str) -> Result<()> {
         let each = self.memory.queue.policy.mail == MailMode::EveryAttempt;
-        for recipient in self.memory.recipients.of(mail.kind) {
+        for recipient in mail::recipients(&self.memory.audience, mail.kind) {
             mail::write(self.sql, mail, recipient, login, each, self.now)?;
         }
         Ok(())
@@ -406,29 +406,22 @@ impl Work<'_> {
         if !after.values().flat_map(held).any(|record| record == sealed.record) {
             return Ok(());
         }
-        self.sql.prepare_cached("INSERT INTO pw_sealed VALUES (?1, ?2, ?3)")?.execute((
-            sealed.record.0,
-            sealed.kid,
-            &sealed.bytes,
-        ))?;
+        cell::keep(self.sql, sealed.record, sealed.kid, &sealed.bytes)?;
         self.memory.records += 1;
         self.memory.bytes += sealed.bytes.len() as u64;
         Ok(())
     }
 
-    /// Deletes the ciphertext of a record that no slot holds any more (I5).
+    /// Wipes the ciphertext of a record that no slot holds any more (I5).
     pub(super) fn let_go(&mut self, record: RecordId) -> Result<()> {
         let mut held = self.sql.prepare_cached("SELECT 1 FROM pw_record WHERE record = ?1")?;
         if held.exists([record.0])? {
             return Ok(());
         }
-        let mut delete = self
-            .sql
-            .prepare_cached("DELETE FROM pw_sealed WHERE record = ?1 RETURNING length(sealed)")?;
-        let bytes: Option<i64> = delete.query_row([record.0], |row| row.get(0)).optional()?;
+        let bytes = cell::wipe(self.sql, record)?;
         if let Some(bytes) = bytes {
             self.memory.records = self.memory.records.saturating_sub(1);
-            self.memory.bytes = self.memory.bytes.saturating_sub(bytes.cast_unsigned());
+            self.memory.bytes = self.memory.bytes.saturating_sub(bytes);
             self.memory.dirty = true;
         }
         Ok(())

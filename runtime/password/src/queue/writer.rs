@@ -165,6 +165,8 @@ impl Writer {
                 let _ = reply.send(self.told());
             }
         }
+        // Also without anything purged: what is left behind is one file, not a file and a log.
+        self.memory.dirty = true;
         self.erase();
         let _ = self.sql.close();
         drop(self.lock);

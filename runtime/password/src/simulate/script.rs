@@ -127,8 +127,8 @@ pub(super) type Read<T> = Result<T, Wrong>;
 
 /// Hints, each of which shows a line that would be understood.
 mod hint {
-    pub const CAPTURE: &str = "`capture SOURCE USER seq NUMBER`, and as needed `agent NAME`, `clock \
-                               SECONDS`, `password LABEL`, `filtered`";
+    pub const CAPTURE: &str = "`capture SOURCE USER seq NUMBER`, and as needed `agent NAME`, \
+                               `clock SECONDS`, `password LABEL`, `filtered`";
     pub const TARGET: &str = "`target NAME up|down|refuses|errors [USER]|rejects CATEGORY|has \
                               USER|lacks USER`";
     pub const ANSWER: &str = "`answer find|set` with `ok`, `rejected CATEGORY`, `not_found`, \
@@ -154,7 +154,7 @@ pub(super) fn read(text: &str) -> Result<Script, ScriptError> {
         let [first, rest @ ..] = &words[..] else { continue };
         let done = match policy.takes(first) {
             true if !commands.is_empty() => Err(Wrong {
-                what: format!("`{first}` is of the policy, and something happened already"),
+                what: format!("`{first}` is of the policy, and something happened before"),
                 hint: "write the policy above everything that happens".into(),
             }),
             true => policy.line(first, rest),

@@ -1,3 +1,5 @@
+//! The hook with what Samba hands over.
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 

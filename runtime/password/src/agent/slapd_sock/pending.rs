@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use kakehi_engine::time::Timestamp;
 
 use super::message::OperationId;
+use crate::agent::Number;
 use crate::durable;
 use crate::envelope::Envelope;
 
@@ -146,16 +147,19 @@ impl Pending {
         Ok(())
     }
 
-    /// The captures that are decided by now, in the order of their sequence numbers. They stay
-    /// until [`Pending::release`].
+    /// The captures that are decided by now, in the order of their numbers. They stay until
+    /// [`Pending::release`].
+    ///
+    /// Results come side by side, so one of two changes may be quiet a moment before the older one:
+    /// it waits for that moment, and they leave in their order.
     pub fn decided(&self, now: Timestamp) -> Vec<(Key, Verdict)> {
-        let mut decided: Vec<_> = self
-            .held
-            .iter()
-            .filter_map(|(key, held)| Some((held.order(), *key, held.verdict(now)?)))
-            .collect();
-        decided.sort_unstable_by_key(|(order, key, _)| (*order, *key));
-        decided.into_iter().map(|(_, key, verdict)| (key, verdict)).collect()
+        let mut held: Vec<_> = self.held.iter().collect();
+        held.sort_unstable_by_key(|(key, held)| (held.number(), **key));
+        let verdicts = held.into_iter().map(|(key, held)| (key, held, held.verdict(now)));
+        verdicts
+            .take_while(|(_, held, verdict)| verdict.is_some() || held.ended.is_none())
+            .filter_map(|(key, _, verdict)| Some((*key, verdict?)))
+            .collect()
     }
 
     pub fn envelope(&self, key: Key) -> Option<&Envelope> {
@@ -192,7 +196,7 @@ impl Held {
         }
     }
 
-    fn order(&self) -> (u64, u64) {
+    fn number(&self) -> Number {
         let metadata = self.envelope.metadata();
         (metadata.agent_epoch, metadata.sequence)
     }

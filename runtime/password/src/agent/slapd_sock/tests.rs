@@ -1,3 +1,5 @@
+//! The shim with messages as slapd writes them, over a real socket.
+
 use std::path::Path;
 
 use base64::Engine as _;
@@ -160,6 +162,29 @@ async fn the_last_result_counts_in_the_order_that_slapd_sent_them() {
 }
 
 #[tokio::test]
+async fn changes_leave_in_their_order_whichever_result_is_noted_first() {
+    let world = World::new();
+    let running = start(&world);
+    for connection in [1, 2, 3] {
+        let password = format!("pw-{connection}");
+        assert_eq!(say(&world, &modify(connection, &password)).await, "CONTINUE\n");
+    }
+    say(&world, &result(3, 0)).await;
+    world.clock.forward_ms(10);
+    say(&world, &result(2, 0)).await;
+    let id = OperationId { connection: 3, message: 2 };
+    let almost = Timestamp(running.shim.now().0 + QUIET_MS - 5);
+    assert!(running.shim.pending().holds(id));
+    assert_eq!(running.shim.pending().decided(almost), []);
+    world.clock.forward_ms(QUIET_MS);
+    // The first one never hears of its end; nobody waits for it.
+    running.until_pending(1).await;
+    let expected = [format!("Reset {USER} u1 2 pw-2"), format!("Reset {USER} u1 3 pw-3")];
+    assert_eq!(world.spooled(&world.agent()), expected);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_pending_survives_a_restart_and_so_does_its_result() {
     let world = World::new();
     let running = start(&world);
@@ -296,6 +321,8 @@ async fn a_socket_that_nobody_serves_is_taken_over_and_another_is_not() {
     let taken = open(world.agent(), &options(&world)).err().unwrap();
     assert!(taken.to_string().starts_with("another process listens on `"), "{taken}");
     running.stop().await;
+    let nothing = Listen::Inherited.open().err().unwrap();
+    assert!(nothing.to_string().starts_with("systemd gave no Unix socket"), "{nothing}");
     let mode = std::os::unix::fs::PermissionsExt::mode;
     let running = start(&world);
     let status = std::fs::metadata(world.path("slapd.sock")).unwrap();
