@@ -371,17 +371,13 @@ fn lost(error: reqwest::Error, sent: bool) -> Lost {
     }
 }
 
-/// Whether we, or the server, refused the handshake; not whether it was cut.
-fn speaks_of_tls(error: &reqwest::Error) -> bool {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || inside.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+/// Whether we, or the server, refused the handshake; not whether it was cut. What an
+/// `std::io::Error` holds is no source of it, and one may hold another.
+fn speaks_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || inside.is_some_and(|inner| speaks_of_tls(inner))
+        || error.source().is_some_and(speaks_of_tls)
 }
 
 /// The innermost cause; the outer ones name the URL, and with it values.
