@@ -1,6 +1,7 @@
 //! New rules: a language and a name go in, a folder with everything that a rule is built from comes
 //! out. All files are part of the program, so nothing is fetched and versions cannot part.
 
+pub mod configuration;
 mod languages;
 
 use std::io;

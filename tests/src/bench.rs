@@ -12,6 +12,7 @@ mod generate;
 mod guests;
 mod machine;
 mod measure;
+mod passwords;
 mod product;
 mod reader;
 mod report;
@@ -32,6 +33,7 @@ usage: bench gen  [--users N] [--groups N] [--big-group N] [--seed S]
        bench read --url URL --base DN --filter ATTRIBUTE=VALUE [--attributes A,B]
        bench sink
        bench guests
+       bench passwords [--count N] [--concurrency N] [--kakehi PATH]
        bench rules [--objects N] [--rounds R] [--way native|host|Lua|rhai]";
 
 /// Carries one command line out.
@@ -50,6 +52,7 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
         Command::Read(request) => reader::run(&request),
         Command::Sink => sink::run(),
         Command::Guests => guests::run(),
+        Command::Passwords(wanted) => passwords::run(&wanted),
         Command::Rules(wanted) => rules::run(&wanted),
     };
     match outcome {

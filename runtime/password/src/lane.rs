@@ -122,7 +122,8 @@ impl Lane {
             let wait = wait.map_or(IDLE, |next| until(self.now(), next).min(IDLE));
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = self.tended.notified() => {}
+                // Nothing falls due at once: what many events bring is looked at together.
+                () = self.tended.notified() => tokio::time::sleep(TOGETHER.min(wait)).await,
             }
             let blocked = matches!(self.queue.erasure(), Erasure::Blocked { .. });
             if blocked && !told_blocked {
@@ -177,6 +178,9 @@ impl Lane {
 
 /// When the queue says that it is nearly full (password.md 7.1).
 const NEARLY_FULL_PERCENT: u64 = 80;
+
+/// Events whose due times are looked at in one go.
+const TOGETHER: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// How long the queue is left alone at most: a missed wake-up costs no more.
 const IDLE: std::time::Duration = std::time::Duration::from_secs(1);

@@ -227,12 +227,13 @@ pub fn listening(place: &str) -> Words {
     )
 }
 
-/// PW045: numbers of an agent are missing; what they stood for was lost on its way (M3).
+/// PW045: numbers of an agent were never seen: operations that its directory refused, captures
+/// that are still on their way, or lost ones (M3).
 pub fn gap(agent: &str, count: u64) -> Words {
-    warn(
+    info(
         "PW045",
-        format!("{count} captures of agent {agent} are missing; look at its spool"),
-        format!("エージェント {agent} からの変更 {count} 件が届いていません"),
+        format!("{count} numbers of agent {agent} were not seen yet"),
+        format!("エージェント {agent} の番号 {count} 件がまだ届いていません"),
     )
 }
 

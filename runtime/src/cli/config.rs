@@ -1,6 +1,6 @@
 //! `kakehi config`.
 
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 use crate::authoring::diff;
 use crate::cli::{Error, Outcome, render};
 use crate::manifest::files::Files;
+use crate::scaffold::configuration::{Answers, PRESETS, configuration};
 use crate::service::control::{self, Request};
 use crate::service::failure::{Failure, Kind};
 use crate::service::generations::{Generations, Index, Kept};
@@ -48,6 +49,18 @@ pub enum Config {
         #[arg(long)]
         json: bool,
     },
+    /// Write a configuration to begin with; asks for what is not said, on a terminal
+    Init {
+        /// How passwords are retried: `balanced`, `counted` or `evented`
+        #[arg(long)]
+        preset: Option<String>,
+        /// For how many minutes an undelivered password is kept; -1: for ever
+        #[arg(long, allow_hyphen_values = true)]
+        expiry: Option<String>,
+        /// Attempts after a rejection, for `counted`
+        #[arg(long)]
+        retries: Option<u32>,
+    },
     /// The JSON Schema of the configuration, or of the manifest
     Schema {
         /// Of the manifest
@@ -62,6 +75,9 @@ impl Config {
         let written = match self {
             Self::Check { online } => return check(config, online, &mut out),
             Self::Reload => return reload(config),
+            Self::Init { preset, expiry, retries } => {
+                return init(config, preset, expiry, retries);
+            }
             Self::Rollback { generation } => return rollback(config, generation),
             Self::Generations { json } => return generations(config, json, &mut out),
             Self::Diff { old, new, json } => return diff(config, [&old, &new], json, &mut out),
@@ -75,6 +91,60 @@ impl Config {
         written.map_err(Error::Output)?;
         Ok(0)
     }
+}
+
+/// Asks what was not said (N-07, O-20); without a terminal the defaults hold.
+fn init(
+    config: &Path,
+    preset: Option<String>,
+    expiry: Option<String>,
+    retries: Option<u32>,
+) -> Outcome {
+    let preset = answer("how are passwords retried?", preset, "balanced").map_err(Error::Output)?;
+    if !PRESETS.contains(&preset.as_str()) {
+        let failure = Failure::new(Kind::Usage, "K0296", format!("there is no preset `{preset}`"));
+        return Err(failure.hint("there are `balanced`, `counted` and `evented`").into());
+    }
+    let question = "for how many minutes is an undelivered password kept?";
+    let expiry = answer(question, expiry, "60").map_err(Error::Output)?;
+    let retries = match (preset.as_str(), retries) {
+        ("counted", None) => {
+            let text = answer("how many attempts after a rejection?", None, "3");
+            let text = text.map_err(Error::Output)?;
+            Some(text.parse().map_err(|_| {
+                Failure::new(Kind::Usage, "K0296", format!("`{text}` is no number of attempts"))
+            })?)
+        }
+        ("counted", Some(retries)) => Some(retries),
+        _ => None,
+    };
+    let text = configuration(&Answers { preset, expiry, retries });
+    let written = std::fs::File::options().write(true).create_new(true).open(config);
+    written.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
+        let message = format!("cannot write `{}`: {error}", config.display());
+        Failure::new(Kind::Usage, "K0296", message)
+            .hint("name another file with `--config`; one that is there is never overwritten")
+    })?;
+    let mut out = anstream::stdout();
+    writeln!(out, "wrote {}", config.display()).map_err(Error::Output)?;
+    Ok(0)
+}
+
+/// What was said, else what is answered on a terminal, else the default.
+fn answer(question: &str, said: Option<String>, default: &str) -> std::io::Result<String> {
+    if let Some(said) = said {
+        return Ok(said);
+    }
+    if !std::io::stdin().is_terminal() {
+        return Ok(default.to_owned());
+    }
+    anstream::eprint!("{question} [{default}] ");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(match line.trim() {
+        "" => default.to_owned(),
+        said => said.to_owned(),
+    })
 }
 
 fn reload(config: &Path) -> Outcome {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::change;
 use super::generate::Shape;
+use super::passwords;
 use super::reader::Request;
 use super::rules;
 
@@ -16,6 +17,8 @@ pub enum Command {
     Sink,
     /// What rules cost in each language.
     Guests,
+    /// How many passwords go through.
+    Passwords(passwords::Wanted),
     Rules(rules::Wanted),
 }
 
@@ -40,6 +43,12 @@ const RULE_OBJECTS: usize = 5_120;
 
 /// The best round counts, so there are many.
 const RULE_ROUNDS: usize = 40;
+
+/// What a company of that size changes at once (N-10).
+const PASSWORDS: usize = 18_000;
+
+/// As delivered (password.md 9).
+const PASSWORDS_AT_ONCE: usize = 4;
 
 /// Any seed would do; the same one makes runs comparable.
 const SEED: u64 = 42;
@@ -66,6 +75,11 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Command, String>
         }),
         "sink" => Command::Sink,
         "guests" => Command::Guests,
+        "passwords" => Command::Passwords(passwords::Wanted {
+            count: options.number("--count", PASSWORDS)?,
+            concurrency: options.number("--concurrency", PASSWORDS_AT_ONCE)?,
+            kakehi: options.take("--kakehi").map(PathBuf::from),
+        }),
         "rules" => Command::Rules(rules_wanted(&mut options)?),
         unknown => return Err(format!("unknown command `{unknown}`")),
     };

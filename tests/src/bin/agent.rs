@@ -37,7 +37,7 @@ fn precheck(folder: &Path) -> Outcome {
     let rules = move || {
         let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
         let length_min = text.trim().parse().map_err(|_| "no number".to_owned())?;
-        Ok(Rules { length_min: Some(length_min), ..Rules::default() })
+        Ok(vec![Rules { length_min: Some(length_min), ..Rules::default() }])
     };
     let environment = |name: &str| std::env::vars_os().find(|(key, _)| key == name);
     let environment = |name: &str| environment(name)?.1.into_string().ok();

@@ -146,7 +146,7 @@ fn text(shown: &Value) -> Outcome {
     for agent in shown["agents"].as_array().into_iter().flatten() {
         let missing = match agent["missing"].as_u64() {
             None | Some(0) => String::new(),
-            Some(missing) => format!("; {missing} captures MISSING"),
+            Some(missing) => format!("; {missing} numbers never seen"),
         };
         let (name, seen) = (agent["agent"].as_str(), agent["seen"].as_str());
         let (name, seen) = (name.unwrap_or_default(), seen.unwrap_or_default());
@@ -244,6 +244,7 @@ fn slot_line(slot: &Value) -> String {
     let text = |key: &str| slot[key].as_str().unwrap_or("-").to_owned();
     let rejects = match slot["rejects"].as_u64() {
         None | Some(0) => String::new(),
+        Some(1) => ", rejected once".to_owned(),
         Some(rejects) => format!(", rejected {rejects} times"),
     };
     let paused = if slot["paused"] == true { ", PAUSED" } else { "" };

@@ -74,7 +74,8 @@ pub struct Classify {
     pub scim_type: Option<String>,
     pub detail_regex: Option<String>,
     pub result: Verdict,
-    pub category: Category,
+    /// `None`: what the text says to those who know servers.
+    pub category: Option<Category>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,13 +246,13 @@ fn classify(key: &str, raw: yaml::At<ClassifyRaw>, findings: &mut Findings) -> O
             ResultRaw::Unavailable => Verdict::Unavailable,
             ResultRaw::Uncertain => Verdict::Uncertain,
         },
-        category: match raw.category {
-            Some(CategoryRaw::TooShort) => Category::TooShort,
-            Some(CategoryRaw::Complexity) => Category::Complexity,
-            Some(CategoryRaw::History) => Category::History,
-            Some(CategoryRaw::Charset) => Category::Charset,
-            Some(CategoryRaw::Blocklisted) => Category::Blocklisted,
-            Some(CategoryRaw::Other) | None => Category::Other,
-        },
+        category: raw.category.map(|category| match category {
+            CategoryRaw::TooShort => Category::TooShort,
+            CategoryRaw::Complexity => Category::Complexity,
+            CategoryRaw::History => Category::History,
+            CategoryRaw::Charset => Category::Charset,
+            CategoryRaw::Blocklisted => Category::Blocklisted,
+            CategoryRaw::Other => Category::Other,
+        }),
     })
 }

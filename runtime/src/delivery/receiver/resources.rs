@@ -94,7 +94,7 @@ impl Resources {
         let id = format!("{}-{:08}", &kind[..1].to_lowercase(), self.created);
         object.insert("id".into(), json!(id));
         object.insert("meta".into(), json!({ "resourceType": kind.trim_end_matches('s') }));
-        object.retain(|_, value| !is_nothing(value));
+        tidy(&mut object);
         if kind == "Users" {
             self.user_names.insert(name, id.clone());
         }
@@ -164,7 +164,7 @@ impl Resources {
 
     fn store(&mut self, kind: &str, id: &str, mut object: Object) -> Result<Outcome, ScimError> {
         let name = self.checked_name(kind, &object, Some(id))?;
-        object.retain(|_, value| !is_nothing(value));
+        tidy(&mut object);
         if kind == "Users" {
             self.user_names.retain(|_, owner| owner != id);
             self.user_names.insert(name, id.to_owned());
@@ -224,6 +224,11 @@ impl Query {
 
 fn invalid(detail: &str) -> ScimError {
     ScimError::new(400, Some("invalidValue"), detail)
+}
+
+/// What is kept of an object. A password is taken and never shown (RFC 7643 section 7, `returned`).
+fn tidy(object: &mut Object) {
+    object.retain(|name, value| !name.eq_ignore_ascii_case("password") && !is_nothing(value));
 }
 
 fn is_nothing(value: &Json) -> bool {

@@ -107,14 +107,19 @@ fn queue(config: &Config, password: &Password) -> Vec<Check> {
         let seen = status.agents.iter().find(|seen| *seen.agent == **name);
         checks.push(match seen {
             None => Check::sick(what, "never heard of; is it installed, and may it connect?"),
-            Some(seen) if seen.missing > 0 => {
-                let said = format!("{} captures are missing; look at its spool", seen.missing);
-                Check::sick(what, said)
-            }
             Some(seen) if now.minus(SILENCE.as_secs()) > seen.seen_at => {
                 Check::sick(what, format!("silent since {}", seen.seen_at.rfc3339()))
             }
-            Some(seen) => Check::well(what, format!("last seen {}", seen.seen_at.rfc3339())),
+            Some(seen) => {
+                let numbers = match seen.missing {
+                    0 => String::new(),
+                    missing => format!(
+                        "; {missing} numbers never seen: operations that the directory refused, \
+                         or captures that were lost"
+                    ),
+                };
+                Check::well(what, format!("last seen {}{numbers}", seen.seen_at.rfc3339()))
+            }
         });
     }
     checks

@@ -106,13 +106,26 @@ impl Operator {
             (None, Some(user)) => format!("user `{user}`"),
             (Some(target), Some(user)) => format!("user `{user}` at target `{target}`"),
         };
-        Ok(format!("{}: {of}", order.verb.as_str()))
+        let status = self.lane.queue.read().status().map_err(queue_failure)?;
+        let still = match (order.verb, status.paused_slots) {
+            (Verb::Resume, paused) if paused > 0 => {
+                format!("; {paused} users were paused by name, or by the guard against loops")
+            }
+            _ => String::new(),
+        };
+        Ok(format!("{}: {of}{still}", order.verb.as_str()))
     }
 
     fn scopes(&self, order: &Order) -> Result<Vec<Scope>, Failure> {
         let target = order.target.as_deref().map(ConnectorName::from);
         let Some(user) = &order.user else {
-            return Ok(vec![target.map_or(Scope::All, Scope::Target)]);
+            let mut scopes = vec![target.clone().map_or(Scope::All, Scope::Target)];
+            if order.verb == Verb::Resume && target.is_none() {
+                // Whoever says all means also what was paused by name.
+                let status = self.lane.queue.read().status().map_err(queue_failure)?;
+                scopes.extend(status.paused_targets.into_iter().map(Scope::Target));
+            }
+            return Ok(scopes);
         };
         let filter = ListFilter {
             target: target.clone(),

@@ -18,7 +18,7 @@ use kakehi_password::mail::{
 use kakehi_password::precheck;
 use kakehi_password::queue::{Queue, QueueError, QueueOptions};
 use kakehi_password::secret::Password as Secret;
-use kakehi_password::target::{DeliverAs, Find as HowToFind, Precheck};
+use kakehi_password::target::{DeliverAs, Find as HowToFind};
 use kakehi_password::worker::TargetOptions;
 use zeroize::Zeroizing;
 
@@ -27,7 +27,7 @@ use super::users::{KnownUsers, ToldUsers, UserOptions};
 use crate::config::Config;
 use crate::config::mail::{Mail, Security};
 use crate::config::password::{
-    Classify, Find, Password, PasswordTarget as TargetConfig, PlacedAt, Style, Verdict,
+    Find, Password, PasswordTarget as TargetConfig, PlacedAt, Style, Verdict,
 };
 use crate::connector::ldap::password::{
     ANSWER_MS_MAX, LdapPasswordOptions, LdapPasswords, LdapStyle,
@@ -67,9 +67,14 @@ impl Known {
 }
 
 pub fn queue(config: &Config, password: &Password) -> QueueOptions {
+    let mut policy = password.policy.clone();
+    if config.mail.is_none() {
+        // Nobody would ever send them.
+        policy.mail = MailMode::Off;
+    }
     QueueOptions {
         folder: config.state.path.clone(),
-        policy: password.policy.clone(),
+        policy,
         records_max: password.records_max,
         bytes_max: password.bytes_max.0,
         targets: password.targets.keys().cloned().collect(),
@@ -171,7 +176,7 @@ pub(super) fn target(
                     _ => LdapStyle::Exop,
                 },
                 deliver_as: deliver_as(config),
-                classify: rules(name, &config.classify)?,
+                classify: rules(name, config)?,
                 precheck: precheck(name, config)?,
                 answer_limit: Duration::from_millis(ANSWER_MS_MAX),
             };
@@ -200,7 +205,7 @@ fn scim(
             _ => ScimStyle::PatchPath,
         },
         deliver_as: deliver_as(config),
-        classify: rules(name, &config.classify)?,
+        classify: rules(name, config)?,
         precheck: precheck(name, config)?,
     };
     ScimPasswords::new(&world.scim_options(name, target)?, options)
@@ -228,17 +233,19 @@ pub fn prechecked(config: &TargetConfig) -> Result<precheck::Rules, precheck::Ch
     })
 }
 
-fn precheck(name: &ConnectorName, config: &TargetConfig) -> Result<Precheck, Failure> {
-    let rules = prechecked(config).map_err(|error| unusable(name, &error))?;
-    Ok(Box::new(move |password| rules.refuses(password)))
+fn precheck(name: &ConnectorName, config: &TargetConfig) -> Result<precheck::Rules, Failure> {
+    prechecked(config).map_err(|error| unusable(name, &error))
 }
 
-fn rules(name: &ConnectorName, own: &[Classify]) -> Result<Rules, Failure> {
-    let texts: Vec<RuleText> = own
+/// What is the status of HTTP at a service is the result code at a directory.
+fn rules(name: &ConnectorName, config: &TargetConfig) -> Result<Rules, Failure> {
+    let directory = !is_scim(&config.at);
+    let texts: Vec<RuleText> = config
+        .classify
         .iter()
         .map(|rule| RuleText {
-            status: rule.status,
-            code: rule.status.map(u32::from),
+            status: rule.status.filter(|_| !directory),
+            code: rule.status.filter(|_| directory).map(u32::from),
             scim_type: rule.scim_type.clone(),
             detail_regex: rule.detail_regex.clone(),
             result: match rule.result {
@@ -250,7 +257,7 @@ fn rules(name: &ConnectorName, own: &[Classify]) -> Result<Rules, Failure> {
                 Verdict::Unavailable => RuleResult::Unavailable,
                 Verdict::Uncertain => RuleResult::Uncertain,
             },
-            category: Some(rule.category),
+            category: rule.category,
         })
         .collect();
     Rules::new(&texts).map_err(|error| unusable(name, &error))
