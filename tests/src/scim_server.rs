@@ -91,6 +91,15 @@ impl ScimServer {
         log.lines().filter_map(line).collect()
     }
 
+    /// Whether a user has this password. The server shows none, but it compares them.
+    pub fn has_password(&self, user: &str, password: &str) -> bool {
+        let quoted = serde_json::json!(password);
+        let filter = format!("userName eq \"{user}\" and password eq {quoted}");
+        let encoded: String = filter.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let list = self.get(&format!("/Users?filter={encoded}")).expect("the server runs");
+        list["totalResults"] == 1
+    }
+
     fn get(&self, path: &str) -> Option<Json> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok()?;
         let request = format!("GET /v2{path} HTTP/1.0\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
