@@ -49,6 +49,17 @@ impl Daemon {
         daemon
     }
 
+    /// Waits until something holds.
+    ///
+    /// Panics with `what` and everything it logged if it does not come to pass.
+    pub fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while !holds() {
+            assert!(begun.elapsed() < PATIENCE, "{what} did not happen:\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }

@@ -21,7 +21,7 @@ use crate::echo::EchoKey;
 use crate::envelope::{self, Envelope};
 use crate::keys::HeldKeys;
 use crate::lane::Lane;
-use crate::queue::{Arrived, QueueError};
+use crate::queue::{Arrived, Echo, QueueError};
 
 /// Longest accepted capture: room for long DNs and passwords, none for filling our memory.
 pub const BODY_BYTES_MAX: usize = 8 * 1024;
@@ -240,14 +240,18 @@ impl Intake {
 
     /// Where we delivered this password, if that is the system it was captured in (T03). Only where
     /// that may be is the capture opened.
-    fn echo(&self, envelope: &Envelope, person: &Person) -> Result<Option<SlotKey>, QueueError> {
+    fn echo(&self, envelope: &Envelope, person: &Person) -> Result<Option<Echo>, QueueError> {
         let Some(system) = self.options.systems.get(&envelope.metadata().source) else {
             return Ok(None);
         };
         let slot = SlotKey { target: system.clone(), user: person.key.clone() };
-        let Some(token) = self.lane.echo_token(&slot)? else { return Ok(None) };
+        let tokens = self.lane.echo_tokens(&slot)?;
+        if tokens.is_empty() {
+            return Ok(None);
+        }
         let Ok(password) = envelope::open(&self.keys.ring(), envelope) else { return Ok(None) };
         let own = self.echo.token(system.as_str(), &slot.user.0, &password);
-        Ok(crate::echo::same(&token, &own).then_some(slot))
+        let known = tokens.iter().find(|(_, token)| crate::echo::same(token, &own));
+        Ok(known.map(|(number, _)| Echo { slot, number: *number }))
     }
 }

@@ -89,9 +89,9 @@ impl Lane {
         Ok(actions)
     }
 
-    /// The token of what was last delivered here, while it counts.
-    pub fn echo_token(&self, slot: &SlotKey) -> Result<Option<EchoToken>, QueueError> {
-        self.queue.echo_token(slot, self.now())
+    /// The tokens of what was delivered here, while they count; the newest first.
+    pub fn echo_tokens(&self, slot: &SlotKey) -> Result<Vec<(u64, EchoToken)>, QueueError> {
+        self.queue.echo_tokens(slot, self.now())
     }
 
     /// Whether a password waits or is under way here.

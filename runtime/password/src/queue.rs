@@ -109,9 +109,17 @@ pub struct Arrived {
     /// The agent's clock was ahead, and its time was cut (PW027).
     pub clamped: bool,
     pub targets: BTreeMap<ConnectorName, Reach>,
-    /// The slot whose echo token this password has, if any. An agent may use a token once: a
-    /// second time, what is [`Reach::Echo`] in `targets` is delivered.
-    pub echo: Option<SlotKey>,
+    /// The token that this password has, if any. An agent may use a token once: a second time,
+    /// what is [`Reach::Echo`] in `targets` is delivered.
+    pub echo: Option<Echo>,
+}
+
+/// One of the tokens of what was delivered to a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Echo {
+    pub slot: SlotKey,
+    /// Counts what was delivered there.
+    pub number: u64,
 }
 
 /// A capture that is durable, or was refused durably.
@@ -285,10 +293,10 @@ impl Queue {
         self.inner.reader.sealed(record)
     }
 
-    /// What was delivered to a slot last, as long as it counts. To use it, name the slot in
-    /// [`Arrived::echo`].
-    pub fn echo_token(&self, slot: &SlotKey, now: Timestamp) -> Result<Option<EchoToken>> {
-        self.inner.reader.echo_token(slot, now)
+    /// What was delivered to a slot lately, with its numbers, the newest first: several passwords
+    /// may be there before the first of them comes back. To use one, name it in [`Arrived::echo`].
+    pub fn echo_tokens(&self, slot: &SlotKey, now: Timestamp) -> Result<Vec<(u64, EchoToken)>> {
+        self.inner.reader.echo_tokens(slot, now)
     }
 
     /// How many records were sealed for each key: one that is used is not retired (6.2).

@@ -36,16 +36,15 @@ pub(super) fn clear(sql: &Connection, last: &mut Option<Timestamp>, now: Timesta
             "DELETE FROM pw_slot WHERE state = 0 AND paused = 0 AND changed_at < ?1",
             now.minus(SLOT_SECONDS),
         ),
-        (
-            "DELETE FROM pw_echo_use WHERE (target, user) IN
-               (SELECT target, user FROM pw_echo WHERE until <= ?1)",
-            now,
-        ),
         ("DELETE FROM pw_echo WHERE until <= ?1", now),
         ("DELETE FROM pw_aside WHERE at < ?1", now.minus(AUDIT_SECONDS)),
     ] {
         sql.execute(statement, [before.0])?;
     }
+    sql.execute(
+        "DELETE FROM pw_echo_use WHERE (target, user) NOT IN (SELECT target, user FROM pw_echo)",
+        [],
+    )?;
     sql.execute(
         "DELETE FROM pw_audit WHERE id <= (SELECT max(id) FROM pw_audit) - ?1",
         [AUDIT_LINES_MAX],

@@ -186,14 +186,19 @@ impl QueueReader {
         cell::read(&self.sql(), record)
     }
 
-    /// What was delivered to a slot last, as long as it counts.
-    pub fn echo_token(&self, slot: &SlotKey, now: Timestamp) -> Result<Option<EchoToken>> {
+    /// What was delivered to a slot, as long as it counts; the newest first, with its number.
+    pub fn echo_tokens(&self, slot: &SlotKey, now: Timestamp) -> Result<Vec<(u64, EchoToken)>> {
         let sql = self.sql();
         let mut statement = sql.prepare_cached(
-            "SELECT token FROM pw_echo WHERE target = ?1 AND user = ?2 AND until > ?3",
+            "SELECT number, token FROM pw_echo WHERE target = ?1 AND user = ?2 AND until > ?3
+             ORDER BY number DESC",
         )?;
         let mut rows = statement.query((slot.target.as_str(), &*slot.user.0, now.0))?;
-        rows.next()?.map(|row| token(row, "token")).transpose()
+        let mut found = vec![];
+        while let Some(row) = rows.next()? {
+            found.push((row.get::<_, i64>("number")?.cast_unsigned(), token(row, "token")?));
+        }
+        Ok(found)
     }
 
     /// How many records were sealed for each key: one that is used is not retired (6.2).

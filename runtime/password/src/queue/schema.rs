@@ -126,13 +126,15 @@ CREATE TABLE pw_agent (
   seen_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- HMACs of what was delivered last (password.md 5.8), and which agent has seen it come back.
+-- HMACs of what was delivered lately (password.md 5.8), in its order, and up to where each agent
+-- has seen it come back.
 CREATE TABLE pw_echo (
   target TEXT NOT NULL,
   user TEXT NOT NULL,
+  number INTEGER NOT NULL,
   token BLOB NOT NULL,
   until INTEGER NOT NULL,
-  PRIMARY KEY (target, user)
+  PRIMARY KEY (target, user, number)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX pw_echo_until ON pw_echo (until);
 CREATE INDEX pw_echo_user ON pw_echo (user);
@@ -140,6 +142,7 @@ CREATE TABLE pw_echo_use (
   target TEXT NOT NULL,
   user TEXT NOT NULL,
   agent TEXT NOT NULL,
+  number INTEGER NOT NULL,
   PRIMARY KEY (target, user, agent)
 ) STRICT, WITHOUT ROWID;
 

@@ -87,8 +87,8 @@ impl Work<'_> {
     pub(super) fn capture(&mut self, arrived: Arrived) -> Result<Captured> {
         let Arrived { sealed, kid, origin, captured_at, operation, .. } = arrived;
         let Arrived { source, user, login, clamped, mut targets, echo, .. } = arrived;
-        if let Some(slot) = echo
-            && !self.use_echo(&slot, &origin.agent)?
+        if let Some(echo) = echo
+            && !self.use_echo(&echo, &origin.agent)?
         {
             // This agent told of it already: a second time is a change of its own.
             for reach in targets.values_mut().filter(|reach| **reach == Reach::Echo) {
@@ -165,18 +165,22 @@ impl Work<'_> {
         Ok(picked)
     }
 
-    /// Marks the token of a slot as seen by an agent. Gives whether it may be used.
-    fn use_echo(&self, slot: &SlotKey, agent: &str) -> Result<bool> {
-        let (target, user) = (slot.target.as_str(), &*slot.user.0);
+    /// Marks a token as seen by an agent, and those before it, whose echoes can come no more: an
+    /// agent tells in order. Gives whether it may be used.
+    fn use_echo(&self, echo: &Echo, agent: &str) -> Result<bool> {
+        let (target, user) = (echo.slot.target.as_str(), &*echo.slot.user.0);
+        let number = echo.number.cast_signed();
         let mut live = self.sql.prepare_cached(
-            "SELECT 1 FROM pw_echo WHERE target = ?1 AND user = ?2 AND until > ?3",
+            "SELECT 1 FROM pw_echo WHERE target = ?1 AND user = ?2 AND number = ?3 AND until > ?4",
         )?;
-        if !live.exists((target, user, self.now.0))? {
+        if !live.exists((target, user, number, self.now.0))? {
             return Ok(false);
         }
-        let mut mark =
-            self.sql.prepare_cached("INSERT OR IGNORE INTO pw_echo_use VALUES (?1, ?2, ?3)")?;
-        Ok(mark.execute((target, user, agent))? == 1)
+        let mut mark = self.sql.prepare_cached(
+            "INSERT INTO pw_echo_use VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET number = excluded.number WHERE number < excluded.number",
+        )?;
+        Ok(mark.execute((target, user, agent, number))? == 1)
     }
 
     fn waiting(&self, target: &ConnectorName, limit: usize) -> Result<Vec<SlotId>> {
@@ -392,12 +396,22 @@ impl Work<'_> {
 
     fn store_echo(&self, slot: &SlotKey, token: &EchoToken, until: Timestamp) -> Result<()> {
         let (target, user) = (slot.target.as_str(), &*slot.user.0);
+        // Above all that were used, also of those that are cleared.
+        let mut last = self.sql.prepare_cached(
+            "SELECT coalesce(max(number), 0) FROM
+               (SELECT number FROM pw_echo WHERE target = ?1 AND user = ?2
+                UNION ALL SELECT number FROM pw_echo_use WHERE target = ?1 AND user = ?2)",
+        )?;
+        let last: i64 = last.query_row((target, user), |row| row.get(0))?;
         self.sql
-            .prepare_cached("INSERT OR REPLACE INTO pw_echo VALUES (?1, ?2, ?3, ?4)")?
-            .execute((target, user, token.0, until.0))?;
+            .prepare_cached(
+                "DELETE FROM pw_echo WHERE target = ?1 AND user = ?2
+                   AND (token = ?3 OR until <= ?4 OR number <= ?5)",
+            )?
+            .execute((target, user, token.0, self.now.0, last - ECHOES_MAX))?;
         self.sql
-            .prepare_cached("DELETE FROM pw_echo_use WHERE target = ?1 AND user = ?2")?
-            .execute((target, user))?;
+            .prepare_cached("INSERT INTO pw_echo VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute((target, user, last + 1, token.0, until.0))?;
         Ok(())
     }
 

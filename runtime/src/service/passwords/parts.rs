@@ -23,7 +23,7 @@ use kakehi_password::worker::TargetOptions;
 use zeroize::Zeroizing;
 
 use super::is_scim;
-use super::users::{KnownUsers, ToldUsers, UserOptions};
+use super::users::{KnownUsers, Matching, ToldUsers, UserOptions};
 use crate::config::Config;
 use crate::config::mail::{Mail, Security};
 use crate::config::password::{
@@ -87,12 +87,13 @@ pub(super) fn users(world: &World, config: &Password) -> Result<Known, Failure> 
         return Ok(Known::Told);
     }
     let store = SqliteStore::open_read_only(&world.config.state.path)?;
-    let matched = |(name, target): (&ConnectorName, &TargetConfig)| {
-        Some((name.clone(), target.match_source.clone()?))
+    let matching = |(name, target): (&ConnectorName, &TargetConfig)| {
+        let (source, target) = (target.match_source.clone(), target.match_target.clone());
+        (name.clone(), Matching { source, target })
     };
     let options = UserOptions {
         exclude: config.exclude.clone(),
-        matched_by: config.targets.iter().filter_map(matched).collect(),
+        matching: config.targets.iter().map(matching).collect(),
         rules: world.generation.password_rules.clone(),
         contact: config.contact.clone(),
         sources: world.config.sources.keys().cloned().collect(),

@@ -5,7 +5,7 @@
 //! of the same. Before that it is kept under what its source knows it by, and afterwards that is an
 //! alias.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kakehi_engine::connector_space::{CsId, CsObject, MvId, Presence};
@@ -32,14 +32,23 @@ const METAVERSE: &str = "mv:";
 pub struct UserOptions {
     /// Attribute and value of users that are left out (M4).
     pub exclude: Option<(String, String)>,
-    /// For each target, the source's attribute that its users are found by.
-    pub matched_by: Vec<(ConnectorName, String)>,
+    /// How users are found at each target.
+    pub matching: BTreeMap<ConnectorName, Matching>,
     /// Inbound rules that let passwords through; none: every user's may pass.
     pub rules: BTreeSet<RuleTag>,
     /// Attributes of a person: its mail address, and its name.
     pub contact: (String, String),
     /// Sources that are synchronized: what they do not know is not there yet.
     pub sources: BTreeSet<ConnectorName>,
+}
+
+/// How the users of one target are found.
+#[derive(Clone, Debug)]
+pub struct Matching {
+    /// The attribute of a source; `None`: what the target itself calls its user, or the agent.
+    pub source: Option<String>,
+    /// The attribute of the target.
+    pub target: String,
 }
 
 /// Users as the state knows them; a state of its own, for reading.
@@ -142,18 +151,19 @@ impl KnownUsers {
         Ok(self.of_person(mv)?.1.iter().flat_map(aliases_of).collect())
     }
 
-    /// What the user is called at its source, by the attribute that a target matches.
+    /// By what the user is found at a target: an attribute of its sources, or what the target was
+    /// last seen to call it.
     pub fn login(&self, mv: MvId, target: &ConnectorName) -> Result<Option<String>, StoreError> {
-        let (_, objects) = self.of_person(mv)?;
-        let attribute = self.matched_by(target);
-        Ok(attribute.and_then(|attribute| {
-            objects.iter().find_map(|object| text(&object.attributes, attribute))
-        }))
-    }
-
-    fn matched_by(&self, target: &ConnectorName) -> Option<&str> {
-        let found = self.options.matched_by.iter().find(|(name, _)| name == target);
-        found.map(|(_, attribute)| attribute.as_str())
+        let Some(matching) = self.options.matching.get(target) else { return Ok(None) };
+        if let Some(attribute) = &matching.source {
+            let (_, objects) = self.of_person(mv)?;
+            return Ok(objects.iter().find_map(|object| text(&object.attributes, attribute)));
+        }
+        let view = self.store.view()?;
+        let there = view.targets_of(&[mv], target).pop().flatten();
+        let object = there.and_then(|id| view.cs_objects(&[id]).pop());
+        view.check()?;
+        Ok(object.and_then(|object| text(&object.attributes, &matching.target)))
     }
 
     /// Whether an account has rights that its password must not leave the house for.
@@ -189,10 +199,7 @@ impl KnownUsers {
         {
             return Ok(None);
         }
-        let attribute = self.matched_by(target);
-        let value = attribute.and_then(|attribute| {
-            objects.iter().find_map(|object| text(&object.attributes, attribute))
-        });
+        let value = self.login(mv, target)?;
         let remote_id = self.at_target(mv, target)?.and_then(|(_, remote_id, _)| remote_id);
         Ok(Some(Lookup { value: value.unwrap_or_else(|| login.to_owned()), remote_id }))
     }

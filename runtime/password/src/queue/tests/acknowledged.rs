@@ -137,14 +137,15 @@ async fn t03_an_agent_uses_an_echo_token_once() {
     let set = Event::Set { slot: slot.clone(), attempt, answer: Answer::Ok, token };
     world.apply(set).await;
     let now = world.clock.now();
-    assert!(world.queue.echo_token(&slot, now).unwrap() == Some(EchoToken([7; 32])));
+    let tokens = |now| world.queue.echo_tokens(&slot, now).unwrap();
+    assert!(tokens(now) == [(1, EchoToken([7; 32]))]);
     let echo = |agent: &str, sequence| {
         let mut arrived = world.arrived("taro", sequence);
         arrived.origin.agent = agent.into();
         arrived.captured_at = now.plus(1000 * sequence);
         arrived.source = "cloud".into();
         arrived.targets = [("wiki".into(), Reach::Echo)].into();
-        arrived.echo = Some(slot.clone());
+        arrived.echo = Some(Echo { slot: slot.clone(), number: 1 });
         world.queue.capture(arrived)
     };
     for (agent, sequence, expected) in [
@@ -156,7 +157,40 @@ async fn t03_an_agent_uses_an_echo_token_once() {
         assert_eq!(captured.acknowledgement, expected, "{agent} {sequence}");
     }
     world.clock.forward(11 * 60);
-    assert!(world.queue.echo_token(&slot, world.clock.now()).unwrap().is_none());
+    assert!(tokens(world.clock.now()).is_empty());
+}
+
+#[tokio::test]
+async fn t03_several_deliveries_may_be_on_their_way_back() {
+    let world = World::new(Preset::Balanced);
+    // The last one is the first password again: it counts as the newest.
+    for (sequence, token) in [(1, 7), (2, 8), (3, 9), (4, 7)] {
+        world.capture("taro", sequence).await;
+        let Picked { slot, attempt, .. } = world.pick().await;
+        world.apply(Event::Found { slot: slot.clone(), attempt, answer: Answer::Ok }).await;
+        let token = Some(EchoToken([token; 32]));
+        world.apply(Event::Set { slot, attempt, answer: Answer::Ok, token }).await;
+    }
+    let (slot, now) = (key("taro"), world.clock.now());
+    let tokens = world.queue.echo_tokens(&slot, now).unwrap();
+    let tokens: Vec<(u64, u8)> = tokens.iter().map(|(number, t)| (*number, t.0[0])).collect();
+    assert_eq!(tokens, [(4, 7), (3, 9), (2, 8)]);
+    for (sequence, number, expected) in [
+        (5, 3, Acknowledgement::Echo),
+        // It was reported before, or never will be.
+        (6, 2, Acknowledgement::Queued),
+        (7, 3, Acknowledgement::Queued),
+        (8, 4, Acknowledgement::Echo),
+        (9, 1, Acknowledgement::Queued),
+    ] {
+        let mut arrived = world.arrived("taro", sequence);
+        arrived.captured_at = now.plus(1000 * sequence);
+        arrived.source = "cloud".into();
+        arrived.targets = [("wiki".into(), Reach::Echo)].into();
+        arrived.echo = Some(Echo { slot: slot.clone(), number });
+        let captured = world.queue.capture(arrived).await.unwrap();
+        assert_eq!(captured.acknowledgement, expected, "{sequence}");
+    }
 }
 
 #[tokio::test]
