@@ -205,7 +205,12 @@ impl Worker {
         };
         let token = self.parts.echo.token(slot.target.as_str(), &slot.user.0, &password);
         let told_twice = unless_delivered
-            && self.parts.lane.echo_tokens(slot)?.first().is_some_and(|(_, t)| echo::same(t, &token));
+            && self
+                .parts
+                .lane
+                .echo_tokens(slot)?
+                .first()
+                .is_some_and(|(_, t)| echo::same(t, &token));
         let reply = if told_twice {
             Reply { answer: Answer::Ok, detail: None }
         } else if let Some(category) = self.options.target.refuses(&password) {

@@ -15,11 +15,15 @@ use rusqlite::{Connection, OptionalExtension};
 use super::codes::Code;
 use super::error::{QueueError, Result};
 use super::row::{self, SlotId, Stored};
-use super::{Arrived, Captured, Picked, agent, cell, mail};
+use super::{Arrived, Captured, Echo, Picked, agent, cell, mail};
 use crate::mail::Audience;
 
 /// So many slots in a row that a worker may not have are looked at before it gets none.
 const REFUSED_MAX: usize = 64;
+
+/// Deliveries to one slot whose echoes may be on their way at once: more than a loop guard lets
+/// pass, and no room for more.
+const ECHOES_MAX: i64 = 64;
 
 /// Parts of what may be kept from which on a queue is nearly full, and when it no longer is.
 const NEARLY_FULL_PERCENT: u64 = 80;
@@ -409,9 +413,13 @@ impl Work<'_> {
                    AND (token = ?3 OR until <= ?4 OR number <= ?5)",
             )?
             .execute((target, user, token.0, self.now.0, last - ECHOES_MAX))?;
-        self.sql
-            .prepare_cached("INSERT INTO pw_echo VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute((target, user, last + 1, token.0, until.0))?;
+        self.sql.prepare_cached("INSERT INTO pw_echo VALUES (?1, ?2, ?3, ?4, ?5)")?.execute((
+            target,
+            user,
+            last + 1,
+            token.0,
+            until.0,
+        ))?;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use kakehi_engine::password::{Acknowledgement, Answer, AuditKind, EchoToken, Event, Scope, State};
 
 use super::*;
-use crate::queue::QueueError;
+use crate::queue::{Echo, QueueError};
 
 fn kinds(world: &World) -> Vec<AuditKind> {
     let lines = world.queue.read().audit(None, Timestamp(0), 100).unwrap();
