@@ -239,7 +239,8 @@ impl Options {
         if let Some(policy) = &self.policy {
             modules += "moduleload ppolicy\n";
             // The policy does not hold for the administrator: somebody else sets passwords.
-            rules = "access to attrs=userPassword by dn.exact=\"cn=reader,dc=example,dc=test\" write \
+            rules = "access to attrs=userPassword \
+                     by dn.exact=\"cn=reader,dc=example,dc=test\" write \
                      by anonymous auth by * none\n";
             overlays +=
                 &format!("overlay ppolicy\nppolicy_default \"{policy}\"\nppolicy_hash_cleartext\n");

@@ -82,7 +82,7 @@ struct Office {
 // === impl Office ===
 
 impl Office {
-    /// A directory in a file, the receiver as its target, and what `more` adds to the configuration.
+    /// A directory in a file, the receiver as its target; `more` is added to the configuration.
     fn new(people: &str, more: &str) -> Self {
         let server = InProcess::start();
         let config = format!(

@@ -162,6 +162,18 @@ pub(crate) fn stop_on_signal(stop: Stop) -> Result<impl Future<Output = ()>, Fai
     })
 }
 
+/// Ends with the first signal that asks for an end.
+pub(crate) fn signalled() -> Result<impl Future<Output = ()>, Failure> {
+    let stop = Stop::default();
+    let signals = stop_on_signal(stop.clone())?;
+    Ok(async move {
+        tokio::select! {
+            () = stop.wait() => {}
+            () = signals => {}
+        }
+    })
+}
+
 fn listen(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
     signal(kind).map_err(|error| {
         Failure::new(Kind::Internal, "K0004", format!("cannot listen for signals: {error}"))

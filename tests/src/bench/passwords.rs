@@ -1,5 +1,6 @@
-//! Passwords (password.md 13): how many captures are acknowledged, how many passwords are delivered,
-//! and how long one takes when nothing else is to be done. In: a number of users. Out: figures.
+//! Passwords (password.md 13): how many captures are acknowledged, how many passwords are
+//! delivered, and how long one takes when nothing else is to be done. In: a number of users. Out:
+//! figures.
 //!
 //! Captures are sealed before anything is measured: agents do that, each on its own machine. An
 //! acknowledgement stands for a commit that survives a power cut.

@@ -18,8 +18,8 @@ pub const ACCOUNT: &str = "SAMBA_CPS_ACCOUNT_NAME";
 
 /// Judges the password on `input`, read to its end; every byte of it counts.
 ///
-/// Takes: how to come by the rules of every target (it may read files: its time counts too); how to ask the
-/// environment for a variable.
+/// Takes: how to come by the rules of every target (it may read files: its time counts too); how to
+/// ask the environment for a variable.
 /// Exit codes: 0 it may be set, or nothing could be told in time; 1 a target would refuse it.
 pub fn precheck<I, R, E>(mut input: I, rules: R, environment: E) -> Outcome
 where

@@ -309,7 +309,8 @@ INSERT INTO pw_slot VALUES (
   high_sequence = :high_sequence, high_captured_at = :high_captured_at,
   high_arrival = :high_arrival, seen = :seen, attempt = :attempt, deadline = :deadline,
   login = :login, after_flight = :after_flight, user_event = :user_event,
-  late_until = :late_until, failures = :failures, server_errors = :server_errors, flips = :flips, frozen_since = :frozen_since,
+  late_until = :late_until, failures = :failures, server_errors = :server_errors,
+  flips = :flips, frozen_since = :frozen_since,
   frozen_ms = :frozen_ms, changed_at = :changed_at
 RETURNING id";
 

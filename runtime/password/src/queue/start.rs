@@ -74,8 +74,10 @@ impl Work<'_> {
             counts.actions.extend(self.raise(id, event)?);
         }
         self.thaw(&mut counts)?;
+        // All that wait, not only what was due by the policy of the last process: a shorter expiry
+        // holds for them too.
         let mut due =
-            self.ids_at("SELECT id FROM pw_slot WHERE due IS NOT NULL AND due <= ?1 ORDER BY due")?;
+            self.ids_at("SELECT id FROM pw_slot WHERE state <> 0 OR due <= ?1 ORDER BY due")?;
         for id in due.drain(..) {
             counts.actions.extend(self.raise(id, |slot| Event::Due { slot })?);
         }

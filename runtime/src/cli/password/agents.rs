@@ -19,8 +19,7 @@ use crate::service::clock::SystemClock;
 use crate::service::failure::{Failure, Kind};
 use crate::service::once::runtime;
 use crate::service::passwords::operator;
-use crate::service::supervise::stop_on_signal;
-use crate::sync::Stop;
+use crate::service::supervise::signalled;
 
 /// Where agents keep what the intake does not take.
 const SPOOL: &str = "/var/spool/kakehi";
@@ -250,17 +249,8 @@ impl SlapdSock {
                 WhenFull::LetPass => slapd_sock::WhenFull::LetPass,
             },
         };
-        let outcome: Result<agent::Outcome, Failure> = runtime()?.block_on(async {
-            let stop = Stop::default();
-            let signals = stop_on_signal(stop.clone())?;
-            let ended = async {
-                tokio::select! {
-                    () = stop.wait() => {}
-                    () = signals => {}
-                }
-            };
-            Ok(slapd_sock::run(agent, &options, ended).await)
-        });
+        let outcome: Result<agent::Outcome, Failure> =
+            runtime()?.block_on(async { Ok(slapd_sock::run(agent, &options, signalled()?).await) });
         told(&outcome?)
     }
 }

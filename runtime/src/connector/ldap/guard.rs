@@ -1,7 +1,7 @@
 //! The frame guard: it alone reads and writes the network (L-30). A server's bytes flow in, checked
 //! messages flow out: answers to a search to whoever reads it, all others to `ldap3`, which is safe
-//! only behind this wall. Requests of `ldap3` flow the other way, and only those that read. Passwords
-//! are written past `ldap3`, which would keep copies of them.
+//! only behind this wall. Requests of `ldap3` flow the other way, and only those that read.
+//! Passwords are written past `ldap3`, which would keep copies of them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -83,7 +83,8 @@ struct Write<'a> {
 impl ScimPasswords {
     /// Prepares a target with connections of its own; connects to nothing.
     ///
-    /// Errors: [`OptionsError`] for a URL, certificate file, token or attribute that cannot be used.
+    /// Errors: [`OptionsError`] for a URL, certificate file, token or attribute that cannot be
+    /// used.
     pub fn new(scim: &ScimOptions, options: ScimPasswordOptions) -> Result<Self, OptionsError> {
         Self::with(Arc::new(Client::new(scim)?), options)
     }

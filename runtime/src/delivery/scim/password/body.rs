@@ -16,7 +16,10 @@ const NOT_PUT: [&str; 3] = ["meta", "groups", "password"];
 
 pub fn patch_path(password: &str) -> Bytes {
     around(
-        r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"replace","path":"password","value":"#,
+        concat!(
+            r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"#,
+            r#""Operations":[{"op":"replace","path":"password","value":"#
+        ),
         password,
         "}]}",
     )
@@ -24,7 +27,10 @@ pub fn patch_path(password: &str) -> Bytes {
 
 pub fn patch_value(password: &str) -> Bytes {
     around(
-        r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"replace","value":{"password":"#,
+        concat!(
+            r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"#,
+            r#""Operations":[{"op":"replace","value":{"password":"#
+        ),
         password,
         "}}]}",
     )
