@@ -1,6 +1,9 @@
 //! Two directories, in both of which passwords are changed (password.md 5.8). Rules join their
 //! users, who are called differently on either side.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use kakehi_tests::daemon::{Daemon, until};
 use kakehi_tests::product::Product;
 use kakehi_tests::slapd::{ADMIN, ADMIN_PASSWORD, PEOPLE, READER, READER_PASSWORD, SUFFIX, Slapd};
@@ -9,6 +12,9 @@ use crate::office::{
     EMOJI, FIRST, JAPANESE, Shim, audit, binds, captured, change_own, done, nothing_waits, reset,
     told,
 };
+
+/// Shorter than the shim waits for results of a write.
+const PACE: Duration = Duration::from_millis(350);
 
 /// Who is the same person on both sides has the same number.
 const MANIFEST: &str = r#"version: 1
@@ -158,4 +164,28 @@ fn n16_o02_passwords_flow_both_ways_and_none_comes_back() {
     let delivered = audit(&world.product, "yamada", "to-east");
     let count = delivered.iter().filter(|what| *what == "DELIVERED").count();
     assert_eq!(count, 1, "{delivered:?}");
+}
+
+#[test]
+fn n16_i01_a_burst_of_changes_ends_with_the_last_one_on_both_sides() {
+    let world = World::new();
+    // Several are delivered before the echo of the first is heard of.
+    for number in 1..=5 {
+        assert!(reset(&world.east, "taro", &format!("number-{number}")));
+        // What is asked for holds at every pace; at this one several are on their way at once.
+        sleep(PACE);
+    }
+    until("the last one is in the west", || binds(&world.west, "yamada", "number-5"));
+    until("nothing waits", || nothing_waits(&world.product));
+    let audit = audit(&world.product, "taro", "to-west");
+    let west = audit.iter().filter(|what| *what == "DELIVERED").count();
+    assert!(west > 0, "{audit:?}");
+    until("all echoes are recognised", || world.counts() == [0, west, west]);
+    // Whatever came from the west before this is decided by then.
+    assert!(reset(&world.west, "suzuki", EMOJI));
+    until("it is in the east", || binds(&world.east, "hana", EMOJI));
+    until("the echo is recognised", || world.counts() == [1, west, west + 1]);
+    until("nothing waits", || nothing_waits(&world.product));
+    assert!(binds(&world.east, "taro", "number-5"));
+    assert!(binds(&world.west, "yamada", "number-5"));
 }

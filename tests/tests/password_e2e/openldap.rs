@@ -6,6 +6,7 @@ use kakehi_tests::installation::{MANIFEST, TOKEN, config};
 use kakehi_tests::product::Product;
 use kakehi_tests::scim_server::ScimServer;
 use kakehi_tests::slapd::{PEOPLE, READER, READER_PASSWORD, Slapd};
+use serde_json::Value as Json;
 
 use crate::office::{
     EMOJI, FIRST, JAPANESE, Shim, audit, binds, captured, change, change_own, dn, done,
@@ -20,6 +21,13 @@ struct World {
     cloud: ScimServer,
     branch: Slapd,
     product: Product,
+}
+
+fn secrets(of_branch: &str) -> String {
+    format!(
+        "credentials:\n  directory: {{value: {READER_PASSWORD}}}\n  \
+         branch: {{value: '{of_branch}'}}\n  cloud-token: {{value: {TOKEN}}}\n"
+    )
 }
 
 impl World {
@@ -53,13 +61,7 @@ password:
         let config = config.replace("rules: {cache", &(passwords + "rules: {cache"));
         product.write("config.yml", &config);
         product.write("manifest.yml", MANIFEST);
-        product.write(
-            "secret.yml",
-            &format!(
-                "credentials:\n  directory: {{value: {READER_PASSWORD}}}\n  \
-                 branch: {{value: {READER_PASSWORD}}}\n  cloud-token: {{value: {TOKEN}}}\n"
-            ),
-        );
+        product.write("secret.yml", &secrets(READER_PASSWORD));
         done(&product, &["password", "keys", "new"]);
         let shim = Shim::start(&product, "shim", &socket);
         let daemon = Daemon::start(&product);
@@ -67,11 +69,26 @@ password:
         Self { daemon, _shim: shim, source, cloud, branch, product }
     }
 
+    /// Starts the service again, which may bind at the branch with this from now on.
+    fn restart_with(&mut self, secret_of_branch: &str) {
+        self.product.write("secret.yml", &secrets(secret_of_branch));
+        self.daemon.signal("-TERM");
+        until("it is gone", || !self.daemon.is_running());
+        self.daemon = Daemon::start(&self.product);
+    }
+
     /// Waits until a user has a password everywhere, and nothing waits any more.
     fn arrives(&self, uid: &str, password: &str) {
         until("it arrives at the branch", || binds(&self.branch, uid, password));
         until("it arrives at the service", || self.cloud.has_password(uid, password));
         until("nothing waits", || nothing_waits(&self.product));
+    }
+
+    /// What the doctor says of one thing.
+    fn checked(&self, what: &str) -> Json {
+        let checks = self.product.run(&["password", "doctor", "--json"]).json();
+        let of = checks.as_array().expect("a list").iter().find(|check| check["check"] == what);
+        of.unwrap_or_else(|| panic!("{checks}")).clone()
     }
 
     fn attribute(&self, uid: &str, name: &str, value: &str) {
@@ -278,4 +295,23 @@ fn t33_the_password_of_a_deleted_user_is_purged() {
     let purged = ["queued", "PURGED_USER_DELETED"];
     assert_eq!(audit(&world.product, "taro", "branch"), purged);
     assert_eq!(audit(&world.product, "taro", "cloud"), purged);
+}
+
+#[test]
+fn l01_t24_a_credential_that_is_refused_holds_passwords_and_counts_nothing() {
+    let mut world = World::new("24h", &["taro"]);
+    world.restart_with("no longer valid");
+    let check = world.checked("target `branch`");
+    assert!(check["well"] == false, "{check}");
+    assert!(check["said"].as_str().is_some_and(|said| said.contains("(49)")), "{check}");
+    assert!(reset(&world.source, "taro", JAPANESE));
+    until("it arrives where we may write", || world.cloud.has_password("taro", JAPANESE));
+    until("the branch refuses us", || told(&world.daemon, "PW036", "branch") > 0);
+    let held = || waiting(&world.product, "branch") == [("WAIT_UNAVAILABLE".to_owned(), 0)];
+    until("it waits", held);
+    world.restart_with(READER_PASSWORD);
+    let check = world.checked("target `branch`");
+    assert!(check["well"] == true, "{check}");
+    world.arrives("taro", JAPANESE);
+    assert_eq!(audit(&world.product, "taro", "branch"), ["queued", "DELIVERED"]);
 }
