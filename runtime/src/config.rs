@@ -35,6 +35,7 @@ use self::finding::{Finding, Findings, FlawCodes, key_path};
 use self::limits::{Import, Run};
 use self::mail::Mail;
 use self::password::Password;
+use self::raw::password::PasswordRaw;
 use self::raw::{ConfigRaw, LevelRaw};
 use self::rules::Rules;
 use self::source::Source;
@@ -205,24 +206,32 @@ pub fn load(path: &Path) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
         config.targets.insert(name.value.into(), target);
     }
     if let Some(raw) = password {
-        let names = |names: &mut dyn Iterator<Item = &ConnectorName>| {
-            names.map(ToString::to_string).collect::<BTreeSet<_>>()
-        };
-        let around = password::Around {
-            folder,
-            state: &config.state.path,
-            sources: &names(&mut config.sources.keys()),
-            targets: &names(&mut config.targets.keys()),
-            poll: config.run.poll,
-            credentials: &declared,
-        };
-        config.password = Some(password::password(*raw, &around, &mut findings));
+        config.password = Some(passwords(*raw, &config, folder, &declared, &mut findings));
     }
     config.credentials =
         credential::resolve(&credentials, secrets, &mut findings, &mut secret_findings);
     let failed = findings.has_errors() || secret_findings.has_errors();
     let findings = all(findings, secret_findings);
     if failed { Err(findings) } else { Ok((config, findings)) }
+}
+
+/// What was typed of passwords, beside everything else that was read.
+fn passwords(
+    raw: PasswordRaw,
+    config: &Config,
+    folder: &Path,
+    credentials: &Credentials<'_>,
+    findings: &mut Findings,
+) -> Password {
+    let around = password::Around {
+        folder,
+        state: &config.state.path,
+        sources: &config.sources.keys().map(ToString::to_string).collect(),
+        targets: &config.targets.keys().map(ToString::to_string).collect(),
+        poll: config.run.poll,
+        credentials,
+    };
+    password::password(raw, &around, findings)
 }
 
 // === impl Config ===

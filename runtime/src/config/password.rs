@@ -126,7 +126,7 @@ pub(super) fn password(
     findings: &mut Findings,
 ) -> Password {
     let authority = Authority::from(raw.authority);
-    let polled = (!around.sources.is_empty()).then(|| around.poll.0.as_secs());
+    let polled = (!around.sources.is_empty()).then_some(around.poll.0.as_secs());
     let policy = policy::policy(&mut raw, polled, findings);
     let preset = policy::preset_name(raw.preset);
     let initial = initial(&raw, around, findings);

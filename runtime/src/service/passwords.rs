@@ -88,19 +88,10 @@ impl Passwords {
             lane: Arc::clone(&lane),
             keys: Arc::clone(&keys),
             echo: Arc::clone(&echo),
-            users: users.clone().users(),
+            users: users.users(),
             held: Box::new(move || staging.is_on()),
         });
-        let (stop, stopped) = watch::channel(false);
-        let mut workers = JoinSet::new();
-        for (name, target) in &config.targets {
-            let worker = Worker::new(Arc::clone(&shared), parts::target(world, name, target)?);
-            let stopped = stopped.clone();
-            workers.spawn(async move { worker.run(stopped).await });
-        }
-        if let Some(mails) = mails {
-            workers.spawn(send_mails(mails, stopped));
-        }
+        let (stop, workers) = work(world, config, &shared, mails)?;
         let (told, listening) = mpsc::unbounded_channel();
         let ear =
             Arc::new(Ear::new(Arc::clone(&lane), told.clone(), config.policy.initial_password));
@@ -148,6 +139,26 @@ impl Passwords {
         while self.workers.join_next().await.is_some() {}
         let _ = fs::remove_file(&self.listening);
     }
+}
+
+/// Begins to deliver and to send mails. Gives how to tell both to stop.
+fn work(
+    world: &World,
+    config: &Password,
+    shared: &Arc<Parts>,
+    mails: Option<Arc<MailWorker>>,
+) -> Result<(watch::Sender<bool>, JoinSet<()>), Failure> {
+    let (stop, stopped) = watch::channel(false);
+    let mut workers = JoinSet::new();
+    for (name, target) in &config.targets {
+        let worker = Worker::new(Arc::clone(shared), parts::target(world, name, target)?);
+        let stopped = stopped.clone();
+        workers.spawn(async move { worker.run(stopped).await });
+    }
+    if let Some(mails) = mails {
+        workers.spawn(send_mails(mails, stopped));
+    }
+    Ok((stop, workers))
 }
 
 /// No core file, no debugger of the same user: a process that holds keys (7.3).

@@ -127,16 +127,12 @@ impl Listener {
                 continue;
             }
             let Some(known) = self.users.object(object.object)? else { continue };
-            match known.mv {
-                Some(mv) => {
-                    self.joined(mv, users::aliases_of(&known.object)).await?;
-                    self.renamed(mv).await?;
-                    for target in &self.targets {
-                        self.settled(mv, target).await?;
-                    }
-                }
-                // Nobody's yet: what waits for it goes on waiting.
-                None => {}
+            // Nobody's yet: what waits for it goes on waiting.
+            let Some(mv) = known.mv else { continue };
+            self.joined(mv, users::aliases_of(&known.object)).await?;
+            self.renamed(mv).await?;
+            for target in &self.targets {
+                self.settled(mv, target).await?;
             }
         }
         Ok(())

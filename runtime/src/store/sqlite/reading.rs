@@ -78,7 +78,7 @@ impl Reading for SqliteStore {
                           WHERE connector.name = ?1 AND object.anchor = ?2";
             let mut found = vec![];
             for anchor in anchors {
-                found.extend(ids(db, wanted, (connector.as_str(), &anchor.0))?.into_iter());
+                found.extend(ids(db, wanted, (connector.as_str(), &anchor.0))?);
             }
             found.sort_unstable();
             Ok(found.into_iter().map(CsId).collect())
