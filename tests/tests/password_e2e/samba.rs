@@ -50,7 +50,7 @@ fn wrapper(product: &Product) -> PathBuf {
 }
 
 #[test]
-fn o01_o11_o32_passwords_of_a_domain_arrive_at_a_service_and_a_directory() {
+fn o01_o11_o13_o33_passwords_of_a_domain_arrive_at_a_service_and_a_directory() {
     let users = json!([
         {"id": "u-1", "userName": "taro"}, {"id": "u-2", "userName": "hana"}
     ]);
