@@ -303,6 +303,38 @@ fn n19_n20_d11_one_mail_tells_the_user_of_a_rejection() {
 }
 
 #[test]
+fn staging_mode_holds_passwords_back_as_it_does_everything_else() {
+    let office = Office::new(&person(7, "taro", "title: x\n"), LANE);
+    let daemon = Daemon::start(&office.product);
+    daemon.until("the user is there", || office.server.users().len() == 1);
+    let on = office.product.run(&["staging", "on"]);
+    assert_eq!(on.code, 0, "{on}");
+    assert_eq!(office.told("guid:7", "taro", "held-Passw0rd"), "queued");
+    office.product.write("hr.ldif", &person(7, "taro", "title: y\n"));
+    let runs = daemon.count("RN001");
+    daemon.until("a run saw the change", || daemon.count("RN001") > runs);
+    assert_eq!(office.waiting(), [("taro".to_owned(), "READY".to_owned())]);
+    assert_eq!(office.passwords(), [""; 0]);
+    let off = office.product.run(&["staging", "off"]);
+    assert_eq!(off.code, 0, "{off}");
+    daemon.until("it is delivered", || office.passwords() == ["held-Passw0rd"]);
+    daemon.stop();
+}
+
+#[test]
+fn a_script_is_played_without_state_and_server() {
+    let product = Product::new(&[]);
+    let story = concat!(env!("CARGO_MANIFEST_DIR"), "/../runtime/password/tests/stories");
+    let played = product.run(&["password", "simulate", &format!("{story}/netiq_a_no_effect.txt")]);
+    let wanted = fs::read_to_string(format!("{story}/netiq_a_no_effect.out")).unwrap();
+    assert_eq!((played.code, played.stdout), (0, wanted));
+    product.write("wrong.txt", "capture\n");
+    let wrong = product.path("wrong.txt").display().to_string();
+    let refused = product.run(&["password", "simulate", &wrong]);
+    assert!(refused.code == 2 && refused.stderr.contains("line 1"), "{refused}");
+}
+
+#[test]
 fn commands_say_what_is_wrong_and_how_to_mend_it() {
     let office = Office::without_sync(LANE);
     let product = &office.product;
