@@ -10,8 +10,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use kakehi_tests::daemon::{Daemon, until};
-use kakehi_tests::installation::TOKEN;
+use kakehi_tests::installation::{LDIF_MANIFEST, TOKEN, ldif_config};
 use kakehi_tests::product::{Answer, Product, contents};
+use kakehi_tests::receiver::InProcess;
+use kakehi_tests::smtp::{Offer, SmtpServer};
 
 use crate::forms::{self, password};
 use crate::http::{self, Act, Seen, Server};
@@ -241,6 +243,54 @@ fn m7_the_memory_of_an_idle_service_holds_no_password() {
     // The token is there by right, and shows that the memory was seen.
     assert!(tokens > 0, "the heap was not seen");
     assert!(found.is_empty(), "{} copies:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn m8_n20_a_mail_about_a_rejection_holds_neither_the_password_nor_what_the_server_said() {
+    let (server, _) = targets(true);
+    let (cloud, smtp) = (InProcess::start(), SmtpServer::start(Offer::Clear));
+    let vault = format!("{}/rejecting", server.base_url());
+    let config = ldif_config(&cloud.base_url()).replace(
+        "credentials:",
+        &format!(
+            "  vault: {{base_url: '{vault}', credential: cloud-token}}
+log: {{level: debug}}
+http: {{listen: '127.0.0.1:0'}}
+mail: {{host: 127.0.0.1, port: {}, security: none, from: no-reply@example.test}}
+password: {{agents: {{local: {{source: hr}}}}, targets: {{vault: {{match: {{source: uid}}}}}}}}
+credentials:",
+            smtp.port()
+        ),
+    );
+    let rules = "  - {name: cloud, kind: scim, order: 2}\n";
+    let manifest = format!("{rules}  - {{name: vault, kind: scim, order: 3}}\n");
+    let (title, mail) = ("from: title}", "from: title}, {to: mail, from: mail}");
+    let product = Product::new(&[
+        ("config.yml", &config),
+        ("secret.yml", &format!("credentials:\n  cloud-token: {{value: {TOKEN}}}\n")),
+        ("manifest.yml", &LDIF_MANIFEST.replace(rules, &manifest).replacen(title, mail, 1)),
+        (
+            "hr.ldif",
+            "dn: uid=taro\nobjectClass: inetOrgPerson\nuid: taro\nmail: taro@example.test\n",
+        ),
+    ]);
+    let mut heard = Heard::default();
+    heard.run(&product, &["password", "keys", "new"]);
+    let daemon = Daemon::start(&product);
+    until("taro is known", || cloud.users() == ["taro"]);
+    let sent = office::send(&product, "dn:uid=taro", &password(1));
+    heard.answer("send", &sent);
+    assert_eq!(sent.code, 0, "{sent}");
+    until("there is a mail", || !smtp.mails().is_empty());
+    heard.look(&product, &daemon);
+    daemon.stop();
+    let [mail] = <[_; 1]>::try_from(smtp.mails()).expect("one mail");
+    assert_eq!(mail.to, ["taro@example.test"]);
+    let text = format!("{:?}{}", mail.headers, mail.body);
+    assert!(!text.contains("raw [password]") && !text.contains("wide"), "{text}");
+    heard.0.push(("mail".into(), text.into()));
+    heard.0.push(("on the wire".into(), smtp.heard_in_the_clear().into()));
+    assert_eq!(heard.search(&product), Vec::<String>::new());
 }
 
 /// Everything in the memory of a process that a core file could hold, and what it keeps out of one.
