@@ -182,7 +182,7 @@ credentials:
 }
 
 #[test]
-fn n12_n13_o37_a_password_that_comes_before_its_user_is_set_right_after_the_add() {
+fn n12_n13_o10_o37_a_password_that_comes_before_its_user_is_set_right_after_the_add() {
     let office = Office::new("", LANE);
     let daemon = Daemon::start(&office.product);
     assert_eq!(office.told("guid:7", "taro", "first-Passw0rd"), "queued");
@@ -335,7 +335,7 @@ fn a_script_is_played_without_state_and_server() {
 }
 
 #[test]
-fn commands_say_what_is_wrong_and_how_to_mend_it() {
+fn n10_commands_say_what_is_wrong_and_how_to_mend_it() {
     let office = Office::without_sync(LANE);
     let product = &office.product;
     let check = |arguments: &[&str], code: i32, said: &str| {
@@ -366,7 +366,7 @@ fn commands_say_what_is_wrong_and_how_to_mend_it() {
 }
 
 #[test]
-fn n07_a_configuration_is_begun_with_what_was_answered() {
+fn n07_o20_a_configuration_is_begun_with_what_was_answered() {
     let product = Product::new(&[]);
     let made = product.run(&["config", "init", "--preset", "counted", "--expiry", "90"]);
     assert_eq!(made.code, 0, "{made}");
@@ -535,6 +535,37 @@ fn o32_o34_two_agents_one_stopped_and_the_newest_wins() {
     });
     assert_eq!(daemon.count("PW022"), 1, "their clocks do not tell who was first");
     assert_eq!(office.waiting().len(), 1);
+    daemon.stop();
+}
+
+#[test]
+fn o07_o09_o18_o36_each_change_is_audited_though_only_the_newest_is_kept() {
+    let lane = format!("{LANE}log: {{level: debug}}\n");
+    let office = Office::without_sync(&lane);
+    let daemon = Daemon::start(&office.product);
+    office.product.run(&["password", "pause", "--all"]);
+    for password in ["Passw0rd-1", "Passw0rd-2", "Passw0rd-3"] {
+        assert_eq!(office.told("login:taro", "taro", password), "queued");
+    }
+    daemon.signal("-KILL");
+    drop(daemon);
+    // O-18: it is there after a crash; O-09: whoever works begins before anything arrives.
+    let daemon = Daemon::start(&office.product);
+    let events = daemon.events();
+    let at = |id: &str| events.iter().rposition(|event| event["event_id"] == id);
+    assert!(at("PW001") < at("PW002"), "{}", daemon.text());
+    assert_eq!(office.waiting(), [("taro".to_owned(), "READY".to_owned())]);
+    office.product.run(&["password", "resume", "--all"]);
+    daemon.until("it was looked for", || daemon.count("PW030") == 1);
+    let shown = office.product.json(&["password", "show", "taro", "--json"]);
+    let audit = shown["audit"].as_array().expect("a list").iter();
+    let told: Vec<&str> = audit.filter_map(|line| line["what"].as_str()).collect();
+    let often = |what: &str| told.iter().filter(|said| **said == what).count();
+    assert_eq!((often("queued"), often("SUPERSEDED")), (3, 2), "{told:?}");
+    // O-36: what happened, and apart from it what the server said.
+    for target in ["kakehi::password", "kakehi::password::detail"] {
+        assert!(daemon.events().iter().any(|event| event["target"] == target), "{target}");
+    }
     daemon.stop();
 }
 

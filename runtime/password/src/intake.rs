@@ -27,6 +27,9 @@ use crate::queue::{Arrived, Echo, QueueError};
 pub const BODY_BYTES_MAX: usize = 8 * 1024;
 /// How far an agent's clock may be ahead; later times are cut (PW027).
 const AHEAD_MAX: Duration = Duration::from_secs(300);
+/// How long a capture waits for the end of a delivery to the system it comes from: longer than a
+/// server needs, shorter than an agent waits.
+const SETTLED: Duration = Duration::from_secs(5);
 /// When an agent should come again that could not be served.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -166,6 +169,12 @@ impl Intake {
             Ok(person) => person,
             Err(error) => return Answer::later(503, error.to_string(), AGAIN),
         };
+        if let Some(system) = self.options.systems.get(&metadata.source) {
+            let slot = SlotKey { target: system.clone(), user: person.key.clone() };
+            if !self.lane.settled(&slot, SETTLED).await {
+                return Answer::later(503, "a password is being set there just now", AGAIN);
+            }
+        }
         match self.store(envelope, targets, person).await {
             Ok(acknowledgement) => Answer::taken(acknowledgement),
             Err(QueueError::Full { .. }) => Answer::later(503, "the queue is full", AGAIN),

@@ -1,13 +1,13 @@
 //! The queue with what follows from it: an event flows in, log lines, counts and wake-ups flow out;
 //! requests are left to the worker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kakehi_engine::object::ConnectorName;
 use kakehi_engine::password::{Acknowledgement, Action, EchoToken, Event, SlotKey, UserKey};
 use kakehi_engine::time::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::door::Clock;
 use crate::mail::MailWorker;
@@ -23,6 +23,22 @@ pub struct Lane {
     tended: Notify,
     /// Whoever sends mails, if mails are sent.
     mails: Option<Arc<MailWorker>>,
+    /// Slots whose password is being set at this moment.
+    setting: watch::Sender<BTreeSet<SlotKey>>,
+}
+
+/// A password is being set, until this is dropped.
+pub struct Setting<'a> {
+    lane: &'a Lane,
+    slot: SlotKey,
+}
+
+impl Drop for Setting<'_> {
+    fn drop(&mut self) {
+        self.lane.setting.send_modify(|setting| {
+            setting.remove(&self.slot);
+        });
+    }
 }
 
 // === impl Lane ===
@@ -35,7 +51,14 @@ impl Lane {
         mails: Option<Arc<MailWorker>>,
     ) -> Self {
         let targets = targets.into_iter().map(|name| (name, Arc::new(Notify::new()))).collect();
-        Self { queue, clock, targets, tended: Notify::new(), mails }
+        Self {
+            queue,
+            clock,
+            targets,
+            tended: Notify::new(),
+            mails,
+            setting: watch::Sender::default(),
+        }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -92,6 +115,22 @@ impl Lane {
     /// The tokens of what was delivered here, while they count; the newest first.
     pub fn echo_tokens(&self, slot: &SlotKey) -> Result<Vec<(u64, EchoToken)>, QueueError> {
         self.queue.echo_tokens(slot, self.now())
+    }
+
+    /// From now on, until what is given is dropped, a password is being set here.
+    pub fn setting(&self, slot: &SlotKey) -> Setting<'_> {
+        self.setting.send_modify(|setting| {
+            setting.insert(slot.clone());
+        });
+        Setting { lane: self, slot: slot.clone() }
+    }
+
+    /// Waits until no password is being set here, at most so long: before that nobody can tell
+    /// whether one that comes from there is an echo (5.8). Gives whether it came to that.
+    pub async fn settled(&self, slot: &SlotKey, at_most: std::time::Duration) -> bool {
+        let mut setting = self.setting.subscribe();
+        let settled = setting.wait_for(|setting| !setting.contains(slot));
+        tokio::time::timeout(at_most, settled).await.is_ok()
     }
 
     /// Whether a password waits or is under way here.

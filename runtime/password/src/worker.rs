@@ -143,6 +143,7 @@ impl Worker {
         if self.parts.lane.now() >= lease_ends {
             return Ok(());
         }
+        let _setting = self.parts.lane.setting(&slot);
         let event = match self.set(&slot, record, unless_delivered, &user).await? {
             Sent::Answered { reply, token, captured_at } => {
                 if reply.answer == Answer::Ok {

@@ -115,7 +115,9 @@ impl Password {
     /// Attributes of sources that are read for passwords alone.
     pub fn source_attributes(&self) -> BTreeSet<String> {
         let matched = self.targets.values().filter_map(|target| target.match_source.clone());
-        matched.chain(self.exclude.iter().map(|(attribute, _)| attribute.clone())).collect()
+        let excluded = self.exclude.iter().map(|(attribute, _)| attribute.clone());
+        let contact = [self.contact.0.clone(), self.contact.1.clone()];
+        matched.chain(excluded).chain(contact).collect()
     }
 }
 

@@ -112,7 +112,7 @@ password:
 }
 
 #[test]
-fn o01_o03_n23_every_kind_of_change_arrives_without_a_poll() {
+fn o01_o03_o05_o08_n23_every_kind_of_change_arrives_without_a_poll() {
     let world = World::new("24h", &["taro", "hana"]);
     let source = &world.source;
     let mut old = FIRST.to_owned();

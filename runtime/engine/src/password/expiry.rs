@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn n06_to_n11_the_vectors_of_the_page() {
+    fn n06_n08_n09_n10_n11_n17_the_vectors_of_the_page() {
         for (written, poll, seconds) in [
             (None, 60, Some(3600)),
             (Some(""), 60, Some(3600)),

@@ -107,6 +107,8 @@ impl Turn<'_> {
         if answer == Answer::Uncertain {
             self.row(21);
             self.uncertain();
+            // It may have been set, and then it comes back from there.
+            self.store_echo(token);
         }
         if answer == Answer::NotFound {
             self.row(23);

@@ -13,6 +13,14 @@ use crate::time::Timestamp;
 // === impl Turn ===
 
 impl Turn<'_> {
+    /// What was sent to a system may come back from there as a capture (5.8).
+    pub(super) fn store_echo(&mut self, token: Option<EchoToken>) {
+        if let Some(token) = token {
+            let (slot, until) = (self.key.clone(), later(self.now, self.policy.echo_ttl));
+            self.actions.push(Action::StoreEcho { slot, token, until });
+        }
+    }
+
     /// T15, T16, T22. A request with an older password may still be carried out: then the record
     /// stays and is sent once more when that is over (5.6). It is delivered already, so that this
     /// second time is neither audited nor told, whatever comes of it.
@@ -30,10 +38,7 @@ impl Turn<'_> {
             self.slot.flips.push(self.now);
         }
         self.breaker.served = self.breaker.served.saturating_add(1);
-        if let Some(token) = token {
-            let (slot, until) = (self.key.clone(), later(self.now, self.policy.echo_ttl));
-            self.actions.push(Action::StoreEcho { slot, token, until });
-        }
+        self.store_echo(token);
         let late = still(self.slot.late_until);
         self.slot.late_until = late;
         let stays = self.slot.next.is_none() && self.slot.after_flight.is_none();

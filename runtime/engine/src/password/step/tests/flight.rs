@@ -200,7 +200,7 @@ fn t17_an_uncertain_older_request_is_remembered() {
             found ok: T08 SETTING due +60: set 1
             capture: T06 SETTING due +60: queued 2, note Queued, ack queued
             set lost: T21+T17 READY due +259200
-                note Unreachable, close, SUPERSEDED 1, purge 1
+                note Unreachable, close, echo token, SUPERSEDED 1, purge 1
             pick: T07 FINDING due +60: find taro
             found ok: T08 SETTING due +60: set 2
             set ok: T15 READY due +30: note Delivered, echo token, DELIVERED 2
@@ -295,11 +295,11 @@ fn t21_a_lost_answer_leaves_it_open() {
         balanced(),
         script,
         &expect![[r#"
-        capture: T01 READY due +259200: queued 1, note Queued, ack queued
-        pick: T07 FINDING due +60: find taro
-        found ok: T08 SETTING due +60: set 1
-        set lost: T21 WAIT_UNAVAILABLE due +4: note Unreachable, close
-    "#]],
+            capture: T01 READY due +259200: queued 1, note Queued, ack queued
+            pick: T07 FINDING due +60: find taro
+            found ok: T08 SETTING due +60: set 1
+            set lost: T21 WAIT_UNAVAILABLE due +4: note Unreachable, close, echo token
+        "#]],
     );
 }
 
@@ -313,7 +313,7 @@ fn t22_history_after_a_lost_answer_is_a_delivery() {
             capture: T01 READY due +259200: queued 1, note Queued, ack queued
             pick: T07 FINDING due +60: find taro
             found ok: T08 SETTING due +60: set 1
-            set lost: T21 WAIT_UNAVAILABLE due +4: note Unreachable, close
+            set lost: T21 WAIT_UNAVAILABLE due +4: note Unreachable, close, echo token
             due: T29 READY due +259194
             pick: T07 FINDING due +60: find taro
             found ok: T08 SETTING due +60: set 1

@@ -6,7 +6,7 @@ use super::{balanced, check, counted, evented, tell};
 use crate::password::{MailMode, Policy, Preset, StateKind, Triggers};
 
 #[test]
-fn o23_o29_fifty_outage_retries_leave_the_count_at_one() {
+fn o23_o29_o30_fifty_outage_retries_leave_the_count_at_one() {
     let rejected = "pick; found ok; set short; +60; due; ";
     let outage = "pick; found down; credential; ".repeat(50);
     let script = format!("capture; {rejected}{outage}{rejected}{rejected}{rejected}");
@@ -127,7 +127,7 @@ fn d11_i07_one_mail_in_an_episode() {
 }
 
 #[test]
-fn n20_a_mail_for_each_rejection() {
+fn n05_n20_a_mail_for_each_rejection() {
     let script = "capture; pick; found ok; set short; settled; pick; found ok; set short; \
                   +3600; due";
     check(
@@ -148,7 +148,7 @@ fn n20_a_mail_for_each_rejection() {
 }
 
 #[test]
-fn n15_n21_a_change_after_expiry_is_delivered() {
+fn n15_n21_n22_a_change_after_expiry_is_delivered() {
     let script = "capture; pick; found ok; set short; +3600; due; capture; pick; found ok; set ok";
     check(
         evented(),
@@ -248,7 +248,7 @@ fn a_late_request_is_overwritten_again_when_its_time_is_over() {
             capture: T01 READY due +259200: queued 1, note Queued, ack queued
             pick: T07 FINDING due +60: find taro
             found ok: T08 SETTING due +60: set 1
-            set lost: T21 WAIT_UNAVAILABLE due +4: note Unreachable, close
+            set lost: T21 WAIT_UNAVAILABLE due +4: note Unreachable, close, echo token
             capture: T05 READY due +259200
                 queued 2, note Queued, SUPERSEDED 1, purge 1, ack queued
             pick: T07 FINDING due +60: find taro
@@ -274,7 +274,7 @@ fn the_second_sending_is_not_told_of() {
             capture: T01 READY due +259200: queued 1, note Queued, ack queued
             pick: T07 FINDING due +60: find taro
             found ok: T08 SETTING due +60: set 1
-            set lost: T21 WAIT_UNAVAILABLE due +4: note Unreachable, close
+            set lost: T21 WAIT_UNAVAILABLE due +4: note Unreachable, close, echo token
             capture: T05 READY due +259200
                 queued 2, note Queued, SUPERSEDED 1, purge 1, ack queued
             pick: T07 FINDING due +60: find taro

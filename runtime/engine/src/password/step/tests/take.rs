@@ -254,7 +254,7 @@ fn a_tied_capture_is_set_in_any_case_after_an_uncertain_one() {
             capture dc1: T01 READY due +259200: queued 1, note Queued, ack queued
             pick: T07 FINDING due +60: find taro
             found ok: T08 SETTING due +60: set 1
-            set lost: T21 WAIT_UNAVAILABLE due +4: note Unreachable, close
+            set lost: T21 WAIT_UNAVAILABLE due +4: note Unreachable, close, echo token
             capture dc2: T05 READY due +259200
                 note Tied, queued 2, note Queued, SUPERSEDED 1, purge 1, ack queued
             pick: T07 FINDING due +60: find taro
