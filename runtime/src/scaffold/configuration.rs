@@ -64,6 +64,9 @@ password:
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -79,6 +82,7 @@ mod tests {
             let secrets = folder.path().join("secret.yml");
             let values = "credentials: {directory: {value: a}, cloud-token: {value: b}}\n";
             std::fs::write(&secrets, values).unwrap();
+            std::fs::set_permissions(&secrets, Permissions::from_mode(0o600)).unwrap();
             let (config, _) = match crate::config::load(&path) {
                 Ok(loaded) => loaded,
                 Err(findings) => panic!("{}", findings[0]),
