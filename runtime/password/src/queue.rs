@@ -30,8 +30,8 @@ use std::time::Duration;
 
 use kakehi_engine::object::ConnectorName;
 use kakehi_engine::password::{
-    Acknowledgement, Action, AgentSequence, AttemptId, AuditEntry, Breaker, EchoToken, Event,
-    Operation, PasswordQueue, Policy, Reach, RecordId, Scope, SlotKey, UserKey,
+    Acknowledgement, Action, AgentSequence, AttemptId, Breaker, EchoToken, Event, Operation,
+    PasswordQueue, Policy, Reach, RecordId, Scope, SlotKey, UserKey,
 };
 use kakehi_engine::time::Timestamp;
 use tokio::sync::{Semaphore, oneshot};
@@ -320,11 +320,6 @@ impl Queue {
     /// It is given up: never sent.
     pub async fn mail_dropped(&self, id: i64) -> Result<()> {
         self.write(move |work| mail::done(work.sql, id, Done::Dropped, work.now)).await
-    }
-
-    /// Notes what the lane did by itself, as setting an initial password.
-    pub async fn note_audit(&self, entry: AuditEntry) -> Result<()> {
-        self.write(move |work| work.audit(&entry)).await
     }
 
     /// What is known of the health of each target that is not well.

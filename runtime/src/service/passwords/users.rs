@@ -6,7 +6,6 @@
 //! alias.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use kakehi_engine::connector_space::{CsId, CsObject, MvId, Presence};
 use kakehi_engine::metaverse::MvObject;
@@ -392,9 +391,6 @@ fn texts(attributes: &AttributeMap, name: &str) -> impl Iterator<Item = String> 
 fn not_now(error: StoreError) -> NotNow {
     NotNow { reason: error.to_string() }
 }
-
-/// Shared by those who read and those who raise events.
-pub type SharedUsers = Arc<KnownUsers>;
 
 #[cfg(test)]
 mod tests {
